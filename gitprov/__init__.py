@@ -1,0 +1,44 @@
+"""gitprov: the provenance of experiments, in git.
+
+    import gitprov
+
+    with gitprov.start_run(name="digits", params={"lr": 0.1}) as run:
+        run.log_metrics({"accuracy": 0.97}, step=1)
+        run.log_input("data/train.csv")
+        run.log_output("model.json")
+
+    for run in gitprov.search_runs("metrics.accuracy > 0.9"):
+        print(run.id, run.params["lr"], run.metric("accuracy"))
+
+Importing this package loads nothing but the version: names are resolved when first used, so that
+the command line pays only for what it needs.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from gitprov.version import __version__
+
+if TYPE_CHECKING:
+    from gitprov.api import GitprovWarning, LiveRun, search_runs, start_run, track
+    from gitprov.errors import GitprovError
+
+__all__ = [
+    "GitprovError",
+    "GitprovWarning",
+    "LiveRun",
+    "__version__",
+    "search_runs",
+    "start_run",
+    "track",
+]
+
+_HOMES = dict.fromkeys(__all__, "gitprov.api") | {"GitprovError": "gitprov.errors"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'gitprov' has no attribute {name!r}")
+    # Late, so that importing the package stays free.
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,134 @@
+"""Canonical msgpack: one document, one sequence of bytes (specification, section 7).
+
+A document is a map with text keys over None-free values: bool, int (64 bits), finite float64
+without negative zero, text, bytes, arrays and maps. `decode` accepts exactly what `encode`
+produces: it encodes what it has read once more and compares, so that over-long headers, float32,
+unsorted or doubled keys and extension types are refused without a parser of our own.
+
+Bytes may come from anyone. Nothing is built before one pass has shown that they hold as many
+items as their headers claim, so memory grows with the size of the input and not with its claims.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgpack
+
+from gitprov.errors import MalformedRecord
+
+MAX_BYTES = 4 << 20
+MAX_DEPTH = 32
+MAX_ITEMS = 1 << 16
+
+Document = dict[str, Any]
+
+_SIMPLE = frozenset({bool, int, str, bytes})
+_TEXT_ONLY = frozenset({str})
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """Return the canonical bytes of `document`.
+
+    Raises MalformedRecord for what the format cannot hold (a set, nan, a lone surrogate, …) and
+    for a document that exceeds its limits.
+    """
+    if not isinstance(document, Mapping):
+        raise MalformedRecord(f"a record is a map, this is {type(document).__name__}")
+    packed = _pack(_ordered(document, 0))
+    if len(packed) > MAX_BYTES:
+        raise MalformedRecord(f"the record is {len(packed)} bytes; the limit is {MAX_BYTES}")
+    return packed
+
+
+def decode(data: bytes) -> Document:
+    """Return the document in `data`; raise MalformedRecord unless the bytes are canonical."""
+    if len(data) > MAX_BYTES:
+        raise MalformedRecord(f"the record is {len(data)} bytes; the limit is {MAX_BYTES}")
+    try:
+        whole = msgpack.Unpacker(max_buffer_size=MAX_BYTES)
+        whole.feed(data)
+        whole.skip()
+        document = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            max_array_len=MAX_ITEMS,
+            max_map_len=MAX_ITEMS,
+            max_ext_len=0,
+        )
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException, RecursionError) as error:
+        raise MalformedRecord(f"not msgpack: {error or type(error).__name__}") from error
+    if type(document) is not dict:
+        raise MalformedRecord(f"a record is a map, this is {type(document).__name__}")
+    _check(document, 0)
+    if _pack(document) != data:
+        raise MalformedRecord("the bytes are not in canonical form")
+    return document
+
+
+def _pack(document: Any) -> bytes:
+    try:
+        packed: bytes = msgpack.packb(document, use_bin_type=True)
+    except UnicodeEncodeError as error:
+        raise MalformedRecord("text that is not valid Unicode; keep it as bytes") from error
+    except OverflowError as error:
+        raise MalformedRecord("an integer does not fit into 64 bits") from error
+    return packed
+
+
+def _check(container: Any, depth: int) -> None:
+    """Refuse what msgpack can say and the format cannot, in the map or array just read."""
+    if container and depth >= MAX_DEPTH:
+        raise MalformedRecord(f"nested deeper than {MAX_DEPTH} levels")
+    values = container
+    if type(container) is dict:
+        keys = list(container)
+        if not _TEXT_ONLY.issuperset(map(type, keys)):
+            raise MalformedRecord("a key is not text")
+        # Sorting by code point is sorting by UTF-8 bytes.
+        if keys != sorted(keys):
+            raise MalformedRecord("the keys of a map are not in order")
+        values = container.values()
+    for value in values:
+        kind = type(value)
+        if kind in _SIMPLE:
+            continue
+        if kind is dict or kind is list:
+            _check(value, depth + 1)
+        elif kind is float:
+            _finite(value)
+        else:
+            raise MalformedRecord(f"a value of type {kind.__name__} has no place in a record")
+
+
+def _ordered(value: Any, depth: int) -> Any:
+    """Return `value` with the keys of all its maps in order, checked for what may be encoded."""
+    if depth > MAX_DEPTH:
+        raise MalformedRecord(f"nested deeper than {MAX_DEPTH} levels")
+    if type(value) in _SIMPLE or isinstance(value, str | int | bytes):
+        return value
+    if isinstance(value, float):
+        return _finite(value)
+    if isinstance(value, Mapping):
+        _limit(len(value))
+        if not all(isinstance(key, str) for key in value):
+            raise MalformedRecord("a key is not text")
+        return {key: _ordered(value[key], depth + 1) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        _limit(len(value))
+        return [_ordered(item, depth + 1) for item in value]
+    raise MalformedRecord(f"a value of type {type(value).__name__} has no place in a record")
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise MalformedRecord("nan and infinity have no number form; keep them as text")
+    if number == 0 and math.copysign(1, number) < 0:
+        raise MalformedRecord("negative zero has no canonical form")
+    return number
+
+
+def _limit(count: int) -> None:
+    if count > MAX_ITEMS:
+        raise MalformedRecord(f"{count} items in one array or map; the limit is {MAX_ITEMS}")

@@ -1,0 +1,142 @@
+"""Records as bytes: the kinds and versions that exist, and how each is checked.
+
+A record's kind and major version are the name of its file, `run.1.msgpack`. Bytes that are once
+in a ledger are never written again: a reader that needs an older shape in memory upgrades the
+document, one version at a time (specification, section 8).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gitprov.codec import canonical
+from gitprov.codec.canonical import Document
+from gitprov.codec.documents import from_document, to_document
+from gitprov.errors import MalformedRecord
+from gitprov.model.ids import is_id
+from gitprov.model.ledger import START_SCHEMA, Start
+from gitprov.model.run import RUN_SCHEMA, Artifact, Run, Source
+
+KINDS: dict[str, type] = {RUN_SCHEMA: Run, START_SCHEMA: Start}
+DIGEST_BYTES = {"sha256": 32}
+
+_FILE_NAME = re.compile(r"([a-z]{1,32}\.[1-9][0-9]{0,3})\.msgpack\Z")
+_OBJECT_ID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NON_FINITE = ("nan", "inf", "-inf")
+_TIME_MAX = (1 << 63) - 1
+
+
+class Decoded(NamedTuple):
+    """A record read from bytes: the whole document, and the typed view of what we know of it."""
+
+    schema: str
+    document: Document
+    record: Any
+
+
+def file_name(schema: str) -> str:
+    """Return the name of the file that holds a record of this schema."""
+    return f"{schema}.msgpack"
+
+
+def schema_of(name: str) -> str | None:
+    """Return the schema that a file name declares, or None where it names no record."""
+    match = _FILE_NAME.match(name)
+    return match.group(1) if match else None
+
+
+def encode_record(record: Run | Start) -> bytes:
+    """Return the canonical bytes of a record, after the checks that a reader will make."""
+    data = canonical.encode(to_document(record))
+    decode_record(record.schema, data)
+    return data
+
+
+def decode_record(schema: str, data: bytes) -> Decoded:
+    """Return the record of kind `schema` in `data`.
+
+    Raises MalformedRecord for bytes that are not canonical, fields of a wrong type, values out of
+    range, and kinds or major versions that this reader does not know.
+    """
+    if schema not in KINDS:
+        raise MalformedRecord(f"records of kind {schema} need a newer gitprov")
+    document = canonical.decode(data)
+    if document.get("schema") != schema:
+        raise MalformedRecord(f"the record does not say that it is {schema}")
+    record: Any = from_document(KINDS[schema], document)
+    if not is_id(record.id):
+        raise MalformedRecord("the id is not 32 letters from k to z")
+    if isinstance(record, Run):
+        _check_run(record)
+    else:
+        _check_start(record)
+    return Decoded(schema, document, record)
+
+
+def _check_run(run: Run) -> None:
+    """Check what types alone do not say."""
+    if not 0 <= run.started_ns <= run.ended_ns <= _TIME_MAX:
+        raise MalformedRecord("started_ns and ended_ns are no span of time")
+    if not run.command.argv:
+        raise MalformedRecord("command.argv is empty")
+    for metric in run.metrics:
+        if type(metric.value) is str and metric.value not in _NON_FINITE:
+            raise MalformedRecord("a metric has a value that is no number")
+    if run.source is not None:
+        _check_source(run.source)
+    for group in (run.inputs, run.outputs, run.byproducts):
+        for artifact in group:
+            _check_artifact(artifact)
+    _check_bindings(run)
+    for text in (run.name, *run.tags, *run.params, *[metric.name for metric in run.metrics]):
+        if text is not None and _CONTROL.search(text):
+            raise MalformedRecord("a name holds control characters")
+
+
+def _check_source(source: Source) -> None:
+    for name in ("commit", "tree", "snapshot", "patch_id"):
+        value = getattr(source, name)
+        if value is not None and not _OBJECT_ID.match(value):
+            raise MalformedRecord(f"source.{name} is not an object id")
+    for omission in source.omitted:
+        _check_content(omission.size, omission.digest)
+
+
+def _check_artifact(artifact: Artifact) -> None:
+    if artifact.name is None and artifact.path is None and artifact.uri is None:
+        raise MalformedRecord("an artifact has neither name, path nor uri")
+    if artifact.file_count is not None and artifact.file_count < 0:
+        raise MalformedRecord("a file_count is negative")
+    _check_content(artifact.size, artifact.digest)
+
+
+def _check_content(size: int | None, digest: Mapping[str, bytes]) -> None:
+    if size is not None and size < 0:
+        raise MalformedRecord("a size is negative")
+    for algorithm, value in digest.items():
+        if len(value) != DIGEST_BYTES.get(algorithm, len(value)):
+            raise MalformedRecord(f"a {algorithm} digest of {len(value)} bytes")
+
+
+def _check_bindings(run: Run) -> None:
+    """Check what binds this record to others and to its environment."""
+    sha256 = DIGEST_BYTES["sha256"]
+    if run.environment is not None and len(run.environment.digest) != sha256:
+        raise MalformedRecord("environment.digest is not a sha256")
+    if run.writer is not None:
+        if not is_id(run.writer.id) or run.writer.sequence < 1:
+            raise MalformedRecord("writer.id or writer.sequence is out of range")
+        if run.writer.previous is not None and len(run.writer.previous) != sha256:
+            raise MalformedRecord("writer.previous is not a sha256")
+    if not all(is_id(link.id) for link in run.links):
+        raise MalformedRecord("a link leads to something that is not an id")
+
+
+def _check_start(start: Start) -> None:
+    if not _MONTH.match(start.month):
+        raise MalformedRecord("the month is not of the form 2025-01")
+    for tip in start.continues:
+        if not tip.ref.startswith("refs/prov/ledger/") or not _OBJECT_ID.match(tip.commit):
+            raise MalformedRecord("continues names something that is not a ledger's tip")

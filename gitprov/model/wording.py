@@ -1,0 +1,113 @@
+"""How runs are put into words: the same ones in commit messages, notes, listings and pages.
+
+Everything returned is one line, safe for a terminal: control characters, escape sequences and
+direction marks that a record may carry are shown as escapes, never passed on.
+"""
+
+import shlex
+import signal
+import unicodedata
+from collections.abc import Iterable
+
+from gitprov.model.ids import short
+from gitprov.model.run import Metric, RawText, Run
+
+_SECOND = 1_000_000_000
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_MAX_NOTE_METRICS = 3
+
+
+def printable(text: RawText) -> str:
+    """Return text with everything that could move a cursor or hide letters escaped."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        letter if unicodedata.category(letter) not in _UNSAFE_CATEGORIES else _escaped(letter)
+        for letter in text
+    )
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def command_text(argv: Iterable[RawText]) -> str:
+    """Return a command as one would type it in a shell."""
+    words = (
+        word.decode("utf-8", "backslashreplace") if isinstance(word, bytes) else word
+        for word in argv
+    )
+    return printable(shlex.join(words))
+
+
+def duration_text(nanoseconds: int) -> str:
+    """Return a duration with two significant parts: 840ms, 3.2s, 3m12s, 2h05m, 3d04h."""
+    seconds = nanoseconds / _SECOND
+    if seconds < 1:
+        return f"{nanoseconds // 1_000_000}ms"
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes}m{rest:02}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:  # noqa: PLR2004
+        return f"{hours}h{minutes:02}m"
+    return f"{hours // 24}d{hours % 24:02}h"
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes for people: 812 B, 14.2 KiB, 3.0 GiB."""
+    if count < 1024:  # noqa: PLR2004
+        return f"{count} B"
+    size = float(count)
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        size /= 1024
+        if size < 1024:  # noqa: PLR2004
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} PiB"
+
+
+def number_text(value: float | str) -> str:
+    """Return a metric's value, short but not misleading."""
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+def signal_name(number: int) -> str:
+    """Return SIGKILL for 9, and the number itself where it has no name here."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def status_text(run: Run) -> str:
+    """Return how a run ended: ok, failed (exit 1), killed (SIGKILL), aborted."""
+    if run.status == "completed":
+        return "ok"
+    if run.status == "aborted":
+        return "aborted"
+    if run.signal is not None:
+        return f"killed ({signal_name(run.signal)})"
+    if run.exit_code is not None:
+        return f"failed (exit {run.exit_code})"
+    return "failed"
+
+
+def metrics_text(metrics: Iterable[Metric], limit: int | None = None) -> str:
+    """Return `accuracy=0.97 loss=0.1`, of the first `limit` metrics."""
+    words = [
+        f"{printable(metric.name)}={printable(number_text(metric.value))}" for metric in metrics
+    ]
+    return " ".join(words[:limit])
+
+
+def run_line(run: Run) -> str:
+    """Return the line of a run in the notes of its source commit."""
+    parts = ["run", short(run.id), status_text(run), duration_text(run.duration_ns)]
+    parts += [metrics_text(run.metrics, _MAX_NOTE_METRICS), command_text(run.command.argv)]
+    if run.source is not None and run.source.dirty:
+        parts.append("[uncommitted changes]")
+    return " ".join(part for part in parts if part)
