@@ -1,0 +1,121 @@
+"""Running the git program.
+
+One place decides the environment in which git runs for us: messages untranslated, no replace
+refs, no optional locks on the user's index, and none of the variables through which an outer git
+(a hook, an alias) would point us at another index or object store.
+"""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gitprov.errors import GitFailed
+
+# What `git rev-parse --local-env-vars` lists, but for the -c options of the user.
+_LOCAL_VARIABLES = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_QUARANTINE_PATH",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    }
+)
+
+
+def git_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment for a git process of ours."""
+    env = {name: value for name, value in os.environ.items() if name not in _LOCAL_VARIABLES}
+    env |= {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0"}
+    env.update(extra or {})
+    return env
+
+
+class Git:
+    """The git program, bound to one repository."""
+
+    def __init__(self, git_dir: Path, work_tree: Path | None = None) -> None:
+        self.git_dir = git_dir
+        self.work_tree = work_tree
+        self._command = ["git", f"--git-dir={git_dir}"]
+        if work_tree is not None:
+            self._command.append(f"--work-tree={work_tree}")
+
+    def argv(self, *arguments: str, config: Sequence[str] = ()) -> list[str]:
+        """Return the command line; `config` holds `name=value` pairs for git's -c."""
+        options = [part for pair in config for part in ("-c", pair)]
+        return [*self._command, *options, *arguments]
+
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        config: Sequence[str] = (),
+        good: Sequence[int] = (0,),
+    ) -> bytes:
+        """Return what git prints; raise GitFailed, with git's words, unless it exits as `good`."""
+        result = self.call(*arguments, stdin=stdin, env=env, config=config)
+        if result.returncode not in good:
+            raise GitFailed(f"git {arguments[0]} failed: {last_line(result.stderr)}")
+        return result.stdout
+
+    def call(
+        self,
+        *arguments: str,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        config: Sequence[str] = (),
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run git and return the finished process, whatever its exit status."""
+        try:
+            return subprocess.run(
+                self.argv(*arguments, config=config),
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                check=False,
+                cwd=self.work_tree,
+                env=git_environment(env),
+            )
+        except FileNotFoundError as error:
+            raise _not_found(error) from error
+
+    def open(
+        self, *arguments: str, env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start git with pipes for a conversation; the caller ends it."""
+        try:
+            return subprocess.Popen(
+                self.argv(*arguments),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=git_environment(env),
+            )
+        except FileNotFoundError as error:
+            raise _not_found(error) from error
+
+
+def last_line(output: bytes) -> str:
+    """Return the line of git's messages that says what went wrong."""
+    lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
+    for line in lines:
+        if line.startswith(("fatal:", "error:")):
+            return line.partition(":")[2].strip()
+    return lines[-1].strip() if lines else "it said nothing"
+
+
+def _not_found(error: FileNotFoundError) -> GitFailed:
+    if error.filename == "git":
+        return GitFailed("the git program is not on PATH; install git 2.36 or newer")
+    return GitFailed(f"cannot start git: {error}")

@@ -1,0 +1,52 @@
+"""The words of ledger entries: a subject that a person can read, trailers that a script can.
+
+`git log --glob='refs/prov/ledger/*'` shows them where gitprov is not installed. Specification:
+section 4.
+"""
+
+from collections.abc import Sequence
+
+from gitprov.model.ids import short
+from gitprov.model.run import Run
+from gitprov.model.wording import command_text, metrics_text, printable, status_text
+
+_SUBJECT_LENGTH = 100
+
+
+def entry_message(runs: Sequence[Run]) -> bytes:
+    """Return the commit message of an entry that holds `runs`."""
+    if len(runs) == 1:
+        parts = [_subject(runs[0])]
+        if runs[0].message:
+            parts.append("\n".join(printable(line) for line in runs[0].message.splitlines()))
+    else:
+        lines = "\n".join(_subject(run) for run in runs)
+        parts = [f"{len(runs)} runs", lines]
+    parts.append("\n".join(line for run in runs for line in _trailers(run)))
+    return ("\n\n".join(parts) + "\n").encode()
+
+
+def person(name: str | None, email: str | None, time_ns: int) -> bytes:
+    """Return a commit's author or committer line, cleared of what would break the header."""
+
+    def clean(text: str) -> str:
+        return printable(text).translate({ord("<"): None, ord(">"): None}).strip()
+
+    name, email = clean(name or "unknown"), clean(email or "unknown")
+    return f"{name or 'unknown'} <{email}> {time_ns // 1_000_000_000} +0000".encode()
+
+
+def _subject(run: Run) -> str:
+    text = f"run {short(run.id)} {status_text(run)}: {command_text(run.command.argv)}"
+    return text if len(text) <= _SUBJECT_LENGTH else text[: _SUBJECT_LENGTH - 1] + "…"
+
+
+def _trailers(run: Run) -> list[str]:
+    lines = [f"Prov-Run: {run.id}", f"Prov-Status: {run.status}"]
+    if run.source is not None and run.source.commit:
+        lines.append(f"Prov-Source: {run.source.commit}")
+    if run.source is not None and run.source.snapshot:
+        lines.append(f"Prov-Snapshot: {run.source.snapshot}")
+    if run.metrics:
+        lines.append(f"Prov-Metrics: {metrics_text(run.metrics)}")
+    return lines

@@ -1,0 +1,178 @@
+"""Pushing and fetching through ordinary remotes, with the git program as transport.
+
+Only what is safe to try again is tried again: a chain that the remote has moved meanwhile is
+fetched, joined and pushed once more, a few times with growing pauses. A refusal by the remote's
+policy is final and is passed on in the remote's words.
+"""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gitprov.errors import RemoteFailed, StoreBusy
+from gitprov.model.run import RUN_SCHEMA
+from gitprov.store.acceptance import Accepted, accept
+from gitprov.store.git import last_line
+from gitprov.store.ledger import list_entries, read_entries
+from gitprov.store.objects import decode_commit
+from gitprov.store.refs import AREAS, KEEP, Area, Shard, list_refs, parse_shard
+from gitprov.store.repository import EMPTY_TREE, Repository
+from gitprov.store.store import Store
+
+HOOK_GUARD = "GITPROV_PUSHING"
+_ATTEMPTS = 8
+_PAUSE_SECONDS = 0.05
+# What a remote answers when another push has won the race for a ref; anything else is policy.
+_RACES = ("failed to update ref", "incorrect old value", "cannot lock ref", "reference already")
+
+
+@dataclass(slots=True)
+class Pushed:
+    """What a push has published."""
+
+    runs: int = 0
+    refs: int = 0
+    snapshots: int = 0
+    commits: int = 0
+    attempts: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def fetch_refspecs(remote: str, areas: Sequence[Area]) -> list[str]:
+    """Return the refspecs that mirror a remote's chains beside ours, never over them."""
+    return [f"+refs/prov/{area}/*:refs/prov-remote/{remote}/{area}/*" for area in areas]
+
+
+def pull(store: Store, remote: str, areas: Sequence[Area] = ("ledger", "keep")) -> Accepted:
+    """Fetch a remote's chains and join them with ours. Raises RemoteFailed."""
+    _fetch(store.repository, remote, areas)
+    return accept(store)
+
+
+def push(store: Store, remote: str, areas: Sequence[Area] = AREAS) -> Pushed:
+    """Publish what the remote does not have.
+
+    Raises RemoteFailed where it cannot be reached, StoreBusy where others kept winning the race;
+    refusals are in the result.
+    """
+    done = Pushed()
+    pending = _pending(store, remote, areas)
+    while pending and done.attempts < _ATTEMPTS:
+        done.attempts += 1
+        _count(store, remote, pending, done)
+        raced = _push_once(store, remote, pending, done)
+        if not raced:
+            return done
+        time.sleep(_PAUSE_SECONDS * 2**done.attempts * random.random())  # noqa: S311
+        _fetch(store.repository, remote, sorted({shard.area for shard in raced}))
+        accept(store)
+        pending = [
+            shard for shard in _pending(store, remote, areas) if shard.ref not in done.refused
+        ]
+    if pending:
+        raise StoreBusy(
+            f"others kept pushing to {remote}; what is left goes with the next: git prov push"
+        )
+    return done
+
+
+def _pending(store: Store, remote: str, areas: Sequence[Area]) -> list[Shard]:
+    """Return our chains whose tip the remote was not seen to have."""
+    refs = store.refs()
+    shards = (parse_shard(ref) for ref in refs if ref.startswith("refs/prov/"))
+    return [
+        shard
+        for shard in shards
+        if shard and shard.area in areas and refs.get(shard.remote_ref(remote)) != refs[shard.ref]
+    ]
+
+
+def _push_once(store: Store, remote: str, shards: Sequence[Shard], done: Pushed) -> list[Shard]:
+    """Push; return the chains that somebody else has moved at the remote."""
+    git = store.repository.git
+    refs = store.refs()
+    result = git.call(
+        "push",
+        "--no-verify",
+        "--porcelain",
+        "--no-follow-tags",
+        "--recurse-submodules=no",
+        remote,
+        *(f"{shard.ref}:{shard.ref}" for shard in shards),
+        env={HOOK_GUARD: "1"},
+        # A user's push.gpgSign or push options are meant for their branches.
+        config=["push.gpgSign=false"],
+    )
+    raced, answered = [], False
+    by_ref = {shard.ref: shard for shard in shards}
+    for line in result.stdout.decode(errors="replace").splitlines():
+        flag, _, rest = line.partition("\t")
+        ref, _, summary = rest.partition("\t")
+        shard = by_ref.get(ref.partition(":")[0])
+        if shard is None:
+            continue
+        answered = True
+        if flag != "!":
+            _note_remote_tip(store, remote, shard, refs[shard.ref])
+            done.refs += 1
+        elif summary.startswith("[rejected]") or any(race in summary for race in _RACES):
+            raced.append(shard)
+        else:
+            done.refused[shard.ref] = summary
+    if result.returncode != 0 and not answered:
+        raise RemoteFailed(f"cannot push to {remote}: {last_line(result.stderr)}")
+    return raced
+
+
+def _note_remote_tip(store: Store, remote: str, shard: Shard, oid: str) -> None:
+    """Remember what the remote has now; git does so only where the fetch refspec is set up."""
+    if remote in store.repository.config.remotes():
+        store.repository.git.run("update-ref", shard.remote_ref(remote), oid)
+
+
+def _fetch(repository: Repository, remote: str, areas: Sequence[Area]) -> None:
+    result = repository.git.call(
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-write-fetch-head",
+        "--recurse-submodules=no",
+        "--no-auto-maintenance",
+        remote,
+        *fetch_refspecs(remote, areas),
+    )
+    if result.returncode != 0:
+        raise RemoteFailed(f"cannot fetch from {remote}: {last_line(result.stderr)}")
+
+
+def _count(store: Store, remote: str, shards: Sequence[Shard], done: Pushed) -> None:
+    """Count what is about to be published, so that nobody publishes source unawares."""
+    refs = store.refs()
+    known = [oid for ref, oid in refs.items() if ref.startswith(f"refs/prov-remote/{remote}/")]
+    git = store.repository.git
+    ledger = [refs[shard.ref] for shard in shards if shard.area == "ledger"]
+    entries = read_entries(store.objects, list_entries(git, ledger, known))
+    done.runs = sum(record.schema == RUN_SCHEMA for entry in entries for record in entry.records)
+    keep = [refs[shard.ref] for shard in shards if shard.ref.startswith(KEEP)]
+    branches = list_refs(git, f"refs/remotes/{remote}")
+    sources = list_entries(git, keep, [*known, *branches.values()])
+    done.snapshots = done.commits = 0
+    for oid in sources:
+        commit = decode_commit(store.objects.read(oid).data)
+        if commit.tree == EMPTY_TREE:
+            continue
+        if commit.committer.startswith(b"gitprov <unknown> "):
+            done.snapshots += 1
+        else:
+            done.commits += 1
+
+
+def preview(store: Store, remote: str, areas: Sequence[Area] = AREAS) -> Pushed:
+    """Return what `push` would publish now."""
+    would = Pushed()
+    pending = _pending(store, remote, areas)
+    would.refs = len(pending)
+    if pending:
+        _count(store, remote, pending, would)
+    return would
