@@ -1,0 +1,159 @@
+"""Inputs and outputs: local files and folders, globs, and whatever fsspec opens.
+
+A folder's listing names every file below it with size, mode and sha256; the sha256 of the listing
+is the folder's digest, and the listing itself is payload. Symbolic links in folders are recorded,
+not followed. Specification: section 6.
+"""
+
+import glob
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gitprov.capture.files import hash_file, raw_text
+from gitprov.codec.listings import encode_listing
+from gitprov.errors import InputError, MissingDependency
+from gitprov.model.run import Artifact, Seen
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class CapturedData:
+    """The artifacts, the listings of folders by digest, and what could not be read."""
+
+    artifacts: list[Artifact] = field(default_factory=list)
+    listings: dict[str, bytes] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def capture_data(
+    names: Iterable[str | os.PathLike[str]],
+    *,
+    role: str,
+    cwd: Path,
+    top: Path | None,
+    seen: Seen = "declared",
+) -> CapturedData:
+    """Return the artifacts that `names` stand for: paths relative to `cwd`, globs, URIs.
+
+    `role` is "inputs" or "outputs" and begins the keys of `missing`. What cannot be read is an
+    artifact without digest, with the reason in `missing`; nothing is raised for it.
+    """
+    found = CapturedData()
+    for name in names:
+        text = os.fspath(name)
+        try:
+            for artifact in _artifacts(text, cwd, top, seen, found.listings):
+                if artifact not in found.artifacts:
+                    found.artifacts.append(artifact)
+        except (OSError, InputError, MissingDependency) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            found.missing[f"{role}.{text.encode('utf-8', 'backslashreplace').decode()}"] = reason
+            if _SCHEME.match(text):
+                found.artifacts.append(Artifact(kind="remote", uri=text, seen=seen))
+            else:
+                place = _place(cwd / text, top)
+                found.artifacts.append(Artifact(kind="file", seen=seen, **place))
+    return found
+
+
+def _artifacts(
+    text: str, cwd: Path, top: Path | None, seen: Seen, listings: dict[str, bytes]
+) -> list[Artifact]:
+    if _SCHEME.match(text) and not text.startswith("file://"):
+        return [_remote(text, seen)]
+    path = cwd / text.removeprefix("file://")
+    if not os.path.lexists(path) and glob.has_magic(text):
+        matches = sorted(glob.glob(text, root_dir=cwd, recursive=True))  # noqa: PTH207 -- text may be absolute
+        if not matches:
+            raise InputError("no file matches")
+        return [_local(cwd / match, top, seen, listings) for match in matches]
+    return [_local(path, top, seen, listings)]
+
+
+def _local(path: Path, top: Path | None, seen: Seen, listings: dict[str, bytes]) -> Artifact:
+    place = _place(path, top)
+    if path.is_dir():
+        files = _walk(path)
+        listing = encode_listing(files)
+        digest = hashlib.sha256(listing).digest()
+        listings[digest.hex()] = listing
+        return Artifact(
+            kind="tree",
+            size=sum(file.get("size", 0) for file in files),
+            digest={"sha256": digest},
+            file_count=len(files),
+            listing=f"listing-{digest.hex()}",
+            seen=seen,
+            **place,
+        )
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise InputError("neither a file nor a folder")
+    hashed = hash_file(path)
+    return Artifact(
+        kind="file", size=hashed.size, digest={"sha256": hashed.sha256}, seen=seen, **place
+    )
+
+
+def _walk(folder: Path) -> list[dict[str, Any]]:
+    """Return the listing's items: every file and link below a folder, but git's own folders."""
+    items: list[dict[str, Any]] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != ".git")
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]  # noqa: PTH114, PTH118
+        for name in (*files, *links):
+            path = Path(parent, name)
+            items.append({"path": raw_text(path.relative_to(folder))} | _item(path))
+    return items
+
+
+def _item(path: Path) -> dict[str, Any]:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return {"mode": 0o120000, "target": raw_text(path.readlink())}
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is neither a file nor a link")
+    hashed = hash_file(path)
+    return {
+        "mode": 0o755 if mode & 0o100 else 0o644,
+        "size": hashed.size,
+        "digest": {"sha256": hashed.sha256},
+    }
+
+
+def _place(path: Path, top: Path | None) -> dict[str, Any]:
+    """Return where an artifact lies: a path below the work tree, or a file URI outside it."""
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 -- links are kept as they are named
+    if top is not None and absolute.is_relative_to(top):
+        return {"path": raw_text(absolute.relative_to(top))}
+    return {"uri": absolute.as_uri()}
+
+
+def _remote(uri: str, seen: Seen) -> Artifact:
+    """Return a remote object, hashed as it streams by."""
+    if "::" in uri:
+        raise InputError("chained URIs are not read; name the object itself")
+    # Late: fsspec takes 100 ms to import, and most runs read local files.
+    import fsspec  # noqa: PLC0415
+
+    digest, size = hashlib.sha256(), 0
+    try:
+        with fsspec.open(uri, "rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+    except ImportError as error:
+        raise MissingDependency(f"{uri} needs a driver: {error}") from error
+    except Exception as error:
+        # Each driver raises errors of its own; none may stop the run.
+        raise InputError(f"cannot read it: {error or type(error).__name__}") from error
+    return Artifact(
+        kind="remote", uri=uri, size=size, digest={"sha256": digest.digest()}, seen=seen
+    )

@@ -1,0 +1,89 @@
+"""The environment of a run, as native files: what was installed, on what, locked by what.
+
+Equal environments give equal bytes, so that git stores them once. A new kind is a module with a
+`capture` function (see `kind`) and one line in `KINDS`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitprov.capture.environment import lock_files, python_packages, system
+from gitprov.capture.environment.kind import Findings, Kind, Request
+
+KINDS: Mapping[str, Kind] = {
+    "packages": python_packages.capture,
+    "system": system.capture,
+    "locks": lock_files.capture,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturedEnvironment:
+    """The files of the environment lock, their summary, and why anything is absent."""
+
+    files: Mapping[str, bytes]
+    python: str | None
+    platform: str
+    locks: tuple[str, ...]
+    missing: Mapping[str, str]
+
+
+def capture_environment(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    top: Path | None,
+    env: Mapping[str, str],
+    cache: Path | None,
+) -> CapturedEnvironment:
+    """Return the environment that `argv` would run in, started in `cwd` with `env`.
+
+    Never raises for what the machine holds: what cannot be read is named in `missing`. `cache`
+    is a folder for answers that are costly to get again, made when needed.
+    """
+    request = Request(
+        argv=argv,
+        cwd=cwd.resolve(),
+        top=top.resolve() if top is not None else None,
+        env=env,
+        cache=cache,
+    )
+    files: dict[str, bytes] = {}
+    missing: dict[str, str] = {}
+    locks: list[str] = []
+    python = platform = None
+    for name, kind in KINDS.items():
+        found = _ask(name, kind, request)
+        missing |= found.missing
+        python = python or found.python
+        platform = platform or found.platform
+        for path, data in found.files.items():
+            if _clashes(path, files):
+                missing[f"environment.{name}.{path}"] = "another file has this name already"
+                continue
+            files[path] = data
+            if path in found.locks:
+                locks.append(path)
+    return CapturedEnvironment(
+        files=dict(sorted(files.items())),
+        python=python,
+        platform=platform or "unknown",
+        locks=tuple(sorted(locks)),
+        missing=dict(sorted(missing.items())),
+    )
+
+
+def _ask(name: str, kind: Kind, request: Request) -> Findings:
+    try:
+        return kind(request)
+    except OSError as error:
+        return Findings(missing={f"environment.{name}": f"not readable: {error}"})
+
+
+def _clashes(path: str, files: Mapping[str, bytes]) -> bool:
+    """Whether a git tree cannot hold `path` beside `files`: the same name, or file and folder."""
+    return any(
+        path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
+        for other in files
+    )

@@ -1,0 +1,45 @@
+"""What a kind of environment is: from a command about to run to the files that describe its world.
+
+A kind is one module with one function `capture`, and one line in the table of
+`gitprov.capture.environment`. It must give equal bytes for equal environments: sorted, without
+times, host names or folders made for this run. What it cannot learn goes into `missing`, under
+the field's name, with a reason in words; it never fails a run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The command whose environment is asked for, and where answers may be kept.
+
+    `cwd` and `top` are absolute and without symbolic links; `top` is None outside a work tree.
+    """
+
+    argv: Sequence[str]
+    cwd: Path
+    top: Path | None
+    env: Mapping[str, str]
+    cache: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What one kind contributes. `locks` are those among `files` that a tool can install from."""
+
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    locks: tuple[str, ...] = ()
+    python: str | None = None
+    platform: str | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+class Kind(Protocol):
+    """One way to describe an environment."""
+
+    def __call__(self, request: Request, /) -> Findings:
+        """Return what this kind finds; an OSError is reported as the kind's being missing."""
+        ...
