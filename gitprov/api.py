@@ -1,0 +1,299 @@
+"""The Python interface: runs started, added to and searched from a program.
+
+Inside `git prov run`, the first run that a program starts *is* the outer run: what is logged goes
+there. A run that is started while another is active, and a tracked function, is a run of its own,
+linked to the outer one as `part_of`.
+
+Mistakes in arguments raise TypeError or ValueError. A fault of gitprov or of the repository does
+not: it warns (`GitprovWarning`), and the program goes on.
+"""
+
+import atexit
+import functools
+import inspect
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, overload
+
+from gitprov.capture.reported import flatten, scalar
+from gitprov.errors import GitprovError, RunStateError
+from gitprov.index.history import History
+from gitprov.model.run import Run, Status
+from gitprov.recorder.active import ActiveRun, Request
+from gitprov.recorder.assembly import Ending
+from gitprov.recorder.contribution import Contribution, StrPath
+from gitprov.recorder.joined import outer_run
+from gitprov.recorder.recovery import catch_up
+from gitprov.store.store import Store
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class GitprovWarning(UserWarning):
+    """Something could not be recorded; the program goes on."""
+
+
+_active: ContextVar["LiveRun | None"] = ContextVar("gitprov_active_run", default=None)
+
+
+class LiveRun:
+    """A run that is under way. Use it as a context manager, or call `finish`."""
+
+    def __init__(self, contribution: Contribution | None, owned: ActiveRun | None) -> None:
+        self._contribution = contribution
+        self._owned = owned
+        self._finished = False
+        self._outer: LiveRun | None = None
+        if owned is not None:
+            atexit.register(self._left_unfinished)
+
+    @property
+    def id(self) -> str | None:
+        """The run's id; None where nothing is being recorded."""
+        return self._contribution.journal.id if self._contribution else None
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record parameters; nested maps get dotted names."""
+        flat = dict(params)
+        self._add("parameters", lambda to: to.add_params(flat))
+
+    def log_metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        """Record a value of each metric; every value is kept, the last one is the final one."""
+        self._add("metrics", lambda to: to.add_metrics(values, step))
+
+    def log_input(self, path: StrPath) -> None:
+        """Record a file, folder, glob or URI that the run reads, with its hash as of now."""
+        self._log_data("inputs", path)
+
+    def log_output(self, path: StrPath) -> None:
+        """Record a file, folder, glob or URI that the run has written, with its hash as of now."""
+        self._log_data("outputs", path)
+
+    def log_tags(self, *tags: str) -> None:
+        """Record tags."""
+        self._add("tags", lambda to: to.add_tags(tags))
+
+    def finish(self, status: Status = "completed", error: str | None = None) -> None:
+        """End the run; on return it is recorded for good. More than once does no harm.
+
+        A run that belongs to an outer `git prov run` ends with that command.
+        """
+        if self._finished:
+            return
+        self._finished = True
+        atexit.unregister(self._left_unfinished)
+        if _active.get() is self:
+            _active.set(self._outer)
+        if self._owned is None:
+            if error:
+                self._contribute("the error", lambda to: to.add_error(error))
+            return
+        owned = self._owned
+        ending = Ending(status=status, ended_ns=time.time_ns(), error=error)
+        try:
+            owned.finish(ending)
+            problems = catch_up(owned.store).problems
+        except (GitprovError, OSError) as fault:
+            problems = [f"run {owned.id} is not recorded: {fault}"]
+        owned.store.close()
+        for problem in problems:
+            warnings.warn(problem, GitprovWarning, stacklevel=3)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None or (kind is SystemExit and not getattr(error, "code", None)):
+            self.finish()
+        elif issubclass(kind, KeyboardInterrupt):
+            self.finish("aborted", "KeyboardInterrupt")
+        else:
+            self.finish("failed", f"{kind.__name__}: {error}")
+
+    def _log_data(self, role: str, path: StrPath) -> None:
+        def add(to: Contribution) -> None:
+            found = to.add_data(role, [path], cwd=Path.cwd(), seen="observed")
+            for name, reason in found.missing.items():
+                warnings.warn(f"{name}: {reason}", GitprovWarning, stacklevel=5)
+
+        self._add(role, add)
+
+    def _add(self, what: str, action: Callable[[Contribution], None]) -> None:
+        if self._finished:
+            raise RunStateError(f"run {self.id} is finished; {what} can no longer be added")
+        self._contribute(what, action)
+
+    def _contribute(self, what: str, action: Callable[[Contribution], None]) -> None:
+        if self._contribution is None:
+            return
+        try:
+            action(self._contribution)
+        except (GitprovError, OSError) as fault:
+            warnings.warn(f"{what} not recorded: {fault}", GitprovWarning, stacklevel=4)
+
+    def _left_unfinished(self) -> None:
+        self.finish("aborted", "the program ended without finishing the run")
+
+
+def start_run(
+    name: str | None = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    message: str | None = None,
+    tags: Iterable[str] = (),
+    inputs: Iterable[StrPath] = (),
+) -> LiveRun:
+    """Start a run, or join the one that `git prov run` has started around this program.
+
+    In the run that is joined, name and message stay those of the outer command. Outside a git
+    repository, a warning says that nothing is recorded, and the run accepts everything.
+    """
+    outer = _active.get()
+    joined = outer_run() if outer is None else None
+    if joined is not None:
+        run = LiveRun(joined, None)
+        _activate(run)
+        run.log_params(params or {})
+        if tags := list(tags):
+            run.log_tags(*tags)
+        for path in inputs:
+            run.log_input(path)
+        return run
+    request = Request(
+        argv=sys.orig_argv,
+        interpreter_of=[sys.executable],
+        name=name,
+        message=message,
+        tags=list(tags),
+        params=_flat(params or {}),
+        inputs=[os.fspath(path) for path in inputs],
+        entrypoint="gitprov.start_run",
+        part_of=outer.id if outer else None,
+    )
+    return _activate(_begin(request))
+
+
+def search_runs(query: str | None = None, *, path: StrPath | None = None) -> Iterator[Run]:
+    """Yield the runs that a query picks, the newest first; all of them without a query.
+
+    `path` is any place in the repository, the current folder by default. Raises QueryError,
+    NotARepository.
+    """
+    store = Store.open(Path(path) if path is not None else None)
+    for problem in catch_up(store).problems:
+        warnings.warn(problem, GitprovWarning, stacklevel=2)
+    try:
+        for decoded in History(store).runs(where=query):
+            yield decoded.record
+    finally:
+        store.close()
+
+
+@overload
+def track(function: Callable[P, R]) -> Callable[P, R]: ...
+@overload
+def track(
+    *, name: str | None = None, tags: Iterable[str] = ()
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def track(
+    function: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    tags: Iterable[str] = (),
+) -> Any:
+    """Make each call of a function a run.
+
+    Arguments become parameters (numbers and text as they are, anything else by its type). A
+    returned mapping of numbers becomes metrics. Coroutine functions are awaited inside the run.
+    """
+    if function is None:
+        return functools.partial(track, name=name, tags=tuple(tags))
+    signature = inspect.signature(function)
+
+    def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveRun:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        outer = _active.get() or LiveRun(outer_run(), None)
+        request = Request(
+            argv=sys.orig_argv,
+            interpreter_of=[sys.executable],
+            name=name or function.__name__,
+            tags=tuple(tags),
+            params={key: _argument(value) for key, value in bound.arguments.items()},
+            entrypoint=f"{function.__module__}:{function.__qualname__}",
+            part_of=outer.id,
+        )
+        return _activate(_begin(request))
+
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def tracked_coroutine(*args: Any, **kwargs: Any) -> Any:
+            with start(args, kwargs) as run:
+                result = await function(*args, **kwargs)
+                _log_result(run, result)
+                return result
+
+        return tracked_coroutine
+
+    @functools.wraps(function)
+    def tracked(*args: Any, **kwargs: Any) -> Any:
+        with start(args, kwargs) as run:
+            result = function(*args, **kwargs)
+            _log_result(run, result)
+            return result
+
+    return tracked
+
+
+def _begin(request: Request) -> LiveRun:
+    try:
+        owned = ActiveRun.start(Store.open(), request, Path.cwd())
+    except (GitprovError, OSError) as fault:
+        warnings.warn(f"the run is not recorded: {fault}", GitprovWarning, stacklevel=4)
+        return LiveRun(None, None)
+    missing = owned.started["manifest"].get("missing", {})
+    for key in (key for key in missing if key.startswith("inputs.")):
+        warnings.warn(f"{key}: {missing[key]}", GitprovWarning, stacklevel=4)
+    return LiveRun(owned.contribution, owned)
+
+
+def _activate(run: LiveRun) -> LiveRun:
+    run._outer = _active.get()  # noqa: SLF001 -- one module, one idea
+    _active.set(run)
+    return run
+
+
+def _flat(params: Mapping[str, Any]) -> dict[str, Any]:
+
+    return {name: scalar(value) for name, value in flatten(params).items()}
+
+
+def _argument(value: Any) -> Any:
+    """Return an argument as a parameter; large objects by their type, not by their text."""
+    if isinstance(value, bool | int | float | str) or hasattr(value, "item"):
+        return scalar(value)
+    return str(value) if isinstance(value, os.PathLike) else f"<{type(value).__qualname__}>"
+
+
+def _log_result(run: LiveRun, result: Any) -> None:
+    if isinstance(result, Mapping) and result:
+        numbers = {
+            str(key): value
+            for key, value in result.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+        if len(numbers) == len(result):
+            run.log_metrics(numbers)

@@ -1,0 +1,163 @@
+"""The sqlite file and keeping it level with the ledger.
+
+The tips that the index stands for are written in the same transaction as their runs, so a crash
+leaves it behind but never wrong. Damage or another version of the schema means: built again.
+Where the git directory cannot be written to, the index is built in memory.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gitprov.codec.records import decode_record
+from gitprov.model.run import RUN_SCHEMA, Run
+from gitprov.model.wording import command_text
+from gitprov.store.ledger import Entry, list_entries, read_entries
+from gitprov.store.refs import LEDGER, list_refs
+from gitprov.store.store import Store
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE tips (ref TEXT PRIMARY KEY, oid TEXT NOT NULL);
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, blob TEXT NOT NULL, entry TEXT NOT NULL,
+    started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL, status TEXT NOT NULL, exit_code INTEGER,
+    name TEXT, message TEXT, command TEXT NOT NULL, agent TEXT, email TEXT,
+    source_commit TEXT, source_tree TEXT, source_ref TEXT, dirty INTEGER, python TEXT
+);
+CREATE INDEX runs_started ON runs (started_ns);
+CREATE INDEX runs_commit ON runs (source_commit);
+CREATE INDEX runs_entry ON runs (entry);
+CREATE TABLE fields (
+    run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    name TEXT NOT NULL, number REAL, text TEXT
+);
+CREATE INDEX fields_run ON fields (run);
+CREATE INDEX fields_number ON fields (name, number);
+CREATE INDEX fields_text ON fields (name, text);
+"""
+_COLUMNS = (
+    "id blob entry started_ns ended_ns status exit_code name message command agent email "
+    "source_commit source_tree source_ref dirty python"
+).split()
+_INSERT = (
+    f"INSERT OR REPLACE INTO runs ({', '.join(_COLUMNS)})"  # noqa: S608 -- names of our own
+    f" VALUES ({', '.join('?' * len(_COLUMNS))})"
+)
+
+
+def open_index(store: Store) -> sqlite3.Connection:
+    """Return the index, level with the ledger as it is now.
+
+    Raises GitFailed, ObjectMissing or MalformedRecord where the ledger cannot be read.
+    """
+    tips = list_refs(store.repository.git, LEDGER)
+    path = store.repository.prov_dir / "index.sqlite"
+    try:
+        return _open_and_update(path, store, tips)
+    except sqlite3.DatabaseError:
+        pass
+    try:
+        # Damaged, or of another version: everything in it can be had from the ledger again.
+        path.unlink(missing_ok=True)
+        return _open_and_update(path, store, tips)
+    except (sqlite3.DatabaseError, OSError):
+        return _open_and_update(":memory:", store, tips)
+
+
+def _open_and_update(path: Path | str, store: Store, tips: dict[str, str]) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+            indexed = dict(connection.execute("SELECT ref, oid FROM tips"))
+            if indexed == tips:
+                return connection
+        connection.execute("BEGIN IMMEDIATE")
+        _create_if_needed(connection)
+        _update(connection, store, tips)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _create_if_needed(connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == SCHEMA_VERSION:
+        return
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise sqlite3.DatabaseError(f"index of version {version}")
+    for statement in _SCHEMA.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _update(connection: sqlite3.Connection, store: Store, tips: dict[str, str]) -> None:
+    """Take in what the ledger has gained, and drop what it has no longer."""
+    git = store.repository.git
+    indexed = dict(connection.execute("SELECT ref, oid FROM tips"))
+    old = set(indexed.values())
+    present = {
+        oid for oid, found in zip(old, store.objects.read_many(list(old)), strict=True) if found
+    }
+    if present != old:
+        # An old tip was collected by gc: what it reached can no longer be told.
+        connection.execute("DELETE FROM runs")
+        old = set()
+    gained = list_entries(git, list(tips.values()), list(old))
+    lost = list_entries(git, list(old), list(tips.values()))
+    connection.executemany("DELETE FROM runs WHERE entry = ?", [(oid,) for oid in lost])
+    _insert(connection, read_entries(store.objects, gained))
+    connection.execute("DELETE FROM tips")
+    connection.executemany("INSERT INTO tips VALUES (?, ?)", tips.items())
+
+
+def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        for record in entry.records:
+            if record.schema != RUN_SCHEMA:
+                continue
+            run: Run = decode_record(record.schema, record.data).record
+            cursor = connection.execute(_INSERT, _row(run, record.blob, entry.oid))
+            number = cursor.lastrowid
+            connection.executemany(
+                "INSERT INTO fields VALUES (?, ?, ?, ?)",
+                [(number, *field) for field in _fields(run)],
+            )
+
+
+def _row(run: Run, blob: str, entry: str) -> Sequence[object]:
+    source, agent = run.source, run.agent
+    return (
+        run.id,
+        blob,
+        entry,
+        run.started_ns,
+        run.ended_ns,
+        run.status,
+        run.exit_code,
+        run.name,
+        run.message,
+        command_text(run.command.argv),
+        agent.name if agent else None,
+        agent.email if agent else None,
+        source.commit if source else None,
+        source.tree if source else None,
+        source.ref if source else None,
+        source.dirty if source else None,
+        run.environment.python if run.environment else None,
+    )
+
+
+def _fields(run: Run) -> Iterable[tuple[str, float | None, str]]:
+    """Yield name, number and text of what is searched by name."""
+    for name, value in run.params.items():
+        number = None if isinstance(value, str) else float(value)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        yield f"params.{name}", number, text
+    for metric in run.metrics:
+        yield f"metrics.{metric.name}", float(metric.value), str(metric.value)
+    for tag in run.tags:
+        yield "tag", None, tag

@@ -1,0 +1,176 @@
+"""Runs in order: the newest, those of commits, those that a query picks, one by its name."""
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from gitprov.codec.records import Decoded, decode_record
+from gitprov.errors import AmbiguousRun, ObjectMissing, UnknownRevision, UnknownRun
+from gitprov.index.database import open_index
+from gitprov.model.ids import SHORT_LENGTH, is_id, is_prefix
+from gitprov.model.run import RUN_SCHEMA
+from gitprov.store.store import Store
+
+LAST = "last"
+_LAST = re.compile(r"last(?:~([0-9]{1,9}))?\Z")
+_NEWEST_FIRST = "ORDER BY started_ns DESC, id"
+_PAGE = 500
+
+
+class History:
+    """The runs of one repository, level with its ledger at the time of the first question."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @cached_property
+    def _index(self) -> sqlite3.Connection:
+        connection = open_index(self._store)
+        connection.create_function("REGEXP", 2, _matches, deterministic=True)
+        return connection
+
+    def count(self) -> int:
+        """Return how many runs there are."""
+        number: int = self._index.execute("SELECT count(*) FROM runs").fetchone()[0]
+        return number
+
+    def runs(
+        self,
+        *,
+        where: str | None = None,
+        revisions: Sequence[str] = (),
+        limit: int | None = None,
+        oldest_first: bool = False,
+    ) -> Iterator[Decoded]:
+        """Yield runs, the newest first unless asked otherwise.
+
+        `revisions` are commits and ranges in git's own notation, with git's own meaning: `main`
+        stands for every commit that main reaches. Runs made from those commits are yielded.
+        Raises QueryError, UnknownRevision.
+        """
+        conditions: list[str] = []
+        parameters: list[Any] = []
+        if revisions:
+            self._store_commits(revisions)
+            conditions.append("source_commit IN (SELECT oid FROM temp.wanted)")
+        if where:
+            # Late: the parser takes 40 ms to import.
+            from gitprov.index.query import compile_query  # noqa: PLC0415
+
+            condition = compile_query(where)
+            conditions.append(condition.sql)
+            parameters += condition.parameters
+        clause = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        order = "ORDER BY started_ns, id" if oldest_first else _NEWEST_FIRST
+        rows = self._index.execute(
+            f"SELECT blob FROM runs {clause} {order} LIMIT ?",  # noqa: S608 -- our own words
+            [*parameters, -1 if limit is None else limit],
+        )
+        while page := rows.fetchmany(_PAGE):
+            yield from self._read([row[0] for row in page])
+
+    def find(self, name: str = LAST) -> Decoded:
+        """Return the run that `name` stands for.
+
+        `last`, `last~2`, an id or its beginning, a run's two-word name; or a commit, branch or
+        tag: the newest run made from it. Raises UnknownRun, AmbiguousRun.
+        """
+        if match := _LAST.match(name):
+            return self._nth_newest(int(match[1] or 0), name)
+        if is_prefix(name) and (found := self._by_prefix(name)):
+            return found
+        rows = self._index.execute(
+            f"SELECT blob FROM runs WHERE name = ? {_NEWEST_FIRST} LIMIT 1",  # noqa: S608
+            [name],
+        ).fetchall()
+        if rows:
+            return self._one(rows[0][0])
+        return self._newest_of_commit(name)
+
+    def short_id(self, run_id: str) -> str:
+        """Return the beginning of an id, as short as tells it from all others here."""
+        length = SHORT_LENGTH
+        for comparison, order in (("<", "DESC"), (">", "ASC")):
+            row = self._index.execute(
+                f"SELECT id FROM runs WHERE id {comparison} ? ORDER BY id {order} LIMIT 1",  # noqa: S608
+                [run_id],
+            ).fetchone()
+            if row is not None:
+                length = max(length, _shared_letters(row[0], run_id) + 1)
+        return run_id[:length]
+
+    def _nth_newest(self, offset: int, name: str) -> Decoded:
+        row = self._index.execute(
+            f"SELECT blob FROM runs {_NEWEST_FIRST} LIMIT 1 OFFSET ?",  # noqa: S608
+            [offset],
+        ).fetchone()
+        if row is None:
+            count = self.count()
+            have = f"there are {count}" if count else "there are none yet"
+            raise UnknownRun(f"no run {name}: {have}; record one with: git prov run -- COMMAND")
+        return self._one(row[0])
+
+    def _by_prefix(self, prefix: str) -> Decoded | None:
+        rows = self._index.execute(
+            "SELECT id, blob FROM runs WHERE id >= ? AND id < ? ORDER BY id LIMIT 6",
+            [prefix, prefix + "\x7f"],
+        ).fetchall()
+        if len(rows) > 1:
+            ids = ", ".join(row[0][: max(8, len(prefix) + 2)] for row in rows[:5])
+            raise AmbiguousRun(f"several runs begin with {prefix}: {ids}; give more letters")
+        if not rows and is_id(prefix):
+            raise UnknownRun(f"no run {prefix} in this clone; fetch it with: git prov pull")
+        return self._one(rows[0][1]) if rows else None
+
+    def _newest_of_commit(self, name: str) -> Decoded:
+        # --end-of-options: a name that begins with a dash is no option of git's.
+        found = self._store.repository.git.call(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+        )
+        if found.returncode != 0:
+            raise UnknownRun(
+                f"no run, commit, branch or tag is called {name!r}; see them with: git prov log"
+            )
+        commit = found.stdout.decode().strip()
+        row = self._index.execute(
+            f"SELECT blob FROM runs WHERE source_commit = ? {_NEWEST_FIRST} LIMIT 1",  # noqa: S608
+            [commit],
+        ).fetchone()
+        if row is None:
+            raise UnknownRun(f"no run was made from {name} ({commit[:10]})")
+        return self._one(row[0])
+
+    def _store_commits(self, revisions: Sequence[str]) -> None:
+        """Put the commits that revisions and ranges name into a table of their own."""
+        result = self._store.repository.git.call("rev-list", "--end-of-options", *revisions, "--")
+        if result.returncode != 0:
+            raise UnknownRevision(
+                f"git knows no commit or range {' '.join(revisions)}; see: git log --oneline"
+            )
+        self._index.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (oid TEXT PRIMARY KEY)")
+        self._index.execute("DELETE FROM temp.wanted")
+        self._index.executemany(
+            "INSERT OR IGNORE INTO temp.wanted VALUES (?)",
+            ((os.fsdecode(line),) for line in result.stdout.split()),
+        )
+
+    def _one(self, blob: str) -> Decoded:
+        return next(self._read([blob]))
+
+    def _read(self, blobs: Sequence[str]) -> Iterator[Decoded]:
+        for blob, found in zip(blobs, self._store.objects.read_many(blobs), strict=True):
+            if found is None:
+                raise ObjectMissing(f"record {blob} is gone; check with: git prov verify")
+            yield decode_record(RUN_SCHEMA, found.data)
+
+
+def _shared_letters(one: str, other: str) -> int:
+    pairs = zip(one, other, strict=True)
+    return next((index for index, (a, b) in enumerate(pairs) if a != b), len(one))
+
+
+def _matches(pattern: Any, value: Any) -> bool:
+    return value is not None and re.search(pattern, str(value)) is not None

@@ -1,0 +1,193 @@
+"""A run that this process owns, from its start to its acknowledgement."""
+
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitprov.capture.data import CapturedData, capture_data
+from gitprov.capture.environment import capture_environment
+from gitprov.capture.files import raw_text
+from gitprov.capture.hardware import capture_hardware
+from gitprov.capture.reported import scalar
+from gitprov.capture.source import CapturedSource, capture_agent, capture_source
+from gitprov.codec.canonical import Document
+from gitprov.codec.documents import from_document, to_document
+from gitprov.codec.environments import environment_digest
+from gitprov.codec.records import encode_record
+from gitprov.errors import GitprovError
+from gitprov.model.ids import new_id
+from gitprov.model.names import name_for
+from gitprov.model.run import (
+    RUN_SCHEMA,
+    Command,
+    EnvironmentSummary,
+    Link,
+    Recorder,
+    Run,
+    Scalar,
+    Source,
+)
+from gitprov.model.wording import printable
+from gitprov.recorder.assembly import Ending, assemble
+from gitprov.recorder.contribution import Contribution
+from gitprov.store.store import Store
+from gitprov.version import __version__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is to be recorded, as the user asked for it."""
+
+    argv: Sequence[str]
+    interpreter_of: Sequence[str] | None = None
+    name: str | None = None
+    message: str | None = None
+    tags: Sequence[str] = ()
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    inputs: Sequence[str] = ()
+    entrypoint: str | None = None
+    part_of: str | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+class ActiveRun:
+    """A run under way. `started` holds what is known of it; `contribution` adds to it."""
+
+    def __init__(self, store: Store, contribution: Contribution, started: Document) -> None:
+        self.store = store
+        self.contribution = contribution
+        self.started = started
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.contribution.journal.id
+
+    @property
+    def name(self) -> str:
+        """The run's name, given or made up."""
+        name: str = self.started["manifest"]["name"]
+        return name
+
+    @classmethod
+    def start(cls, store: Store, request: Request, cwd: Path) -> "ActiveRun":
+        """Capture source, environment and inputs, and enter the run into the journal.
+
+        Raises GitprovError or OSError where nothing can be recorded.
+        """
+        store.repository.require_writable()
+        started_ns = time.time_ns()
+        journal = store.journal.create(new_id())
+        contribution = Contribution(journal, store.repository.work_tree)
+        try:
+            manifest, data = _first_manifest(store, journal.path, request, cwd)
+            manifest["id"] = journal.id
+            manifest["name"] = printable(request.name or name_for(journal.id))
+            manifest["started_ns"] = started_ns
+            environment = _capture_environment(store, request, cwd, manifest)
+            journal.write_environment(environment)
+            started = {"manifest": manifest}
+            _check(manifest)
+            journal.begin(started)
+            contribution.add_captured("inputs", data)
+        except BaseException:
+            shutil.rmtree(journal.path, ignore_errors=True)
+            raise
+        return cls(store, contribution, started)
+
+    def finish(self, ending: Ending) -> Run:
+        """Acknowledge the run; on return it is in the journal for good.
+
+        Returns the run as it will stand in the ledger, but for its place in the writer's chain.
+        """
+        journal = self.contribution.journal
+        manifest = assemble(journal, self.started, ending)
+        run = _check(manifest)
+        journal.finish({"manifest": manifest})
+        return run
+
+
+def _first_manifest(
+    store: Store, workspace: Path, request: Request, cwd: Path
+) -> tuple[Document, CapturedData]:
+    """Return what can be said before the command starts, and the inputs."""
+    repository = store.repository
+    captured = _source_or_reason(store, workspace)
+    agent, missing_agent = capture_agent(repository.config, os.environ)
+    hardware, missing_hardware = capture_hardware()
+    top = repository.work_tree
+    data = capture_data(request.inputs, role="inputs", cwd=cwd, top=top)
+    inside = top is not None and cwd.is_relative_to(top)
+    command = Command(
+        argv=tuple(raw_text(word) for word in request.argv),
+        cwd=raw_text(cwd.relative_to(top)) if top and inside else None,
+        entrypoint=request.entrypoint,
+    )
+    missing = {**captured.missing, **missing_agent, **missing_hardware, **request.missing}
+    if not inside:
+        missing["command.cwd"] = "the command runs outside the work tree"
+    manifest: Document = {
+        "schema": RUN_SCHEMA,
+        "command": to_document(command),
+        "recorder": to_document(Recorder(purl=f"pkg:pypi/gitprov@{__version__}")),
+    }
+    if request.part_of:
+        manifest["links"] = [to_document(Link(rel="part_of", id=request.part_of))]
+    for name, value in {
+        "message": request.message,
+        "tags": [printable(tag) for tag in request.tags],
+        "params": {printable(name): scalar(value) for name, value in request.params.items()},
+        "source": to_document(captured.source) if captured.source else None,
+        "agent": to_document(agent),
+        "hardware": to_document(hardware),
+        "missing": missing,
+    }.items():
+        if value:
+            manifest[name] = value
+    return manifest, data
+
+
+def _source_or_reason(store: Store, workspace: Path) -> CapturedSource:
+    """Return the source; a work tree that git cannot read must not stop the run."""
+    try:
+        return capture_source(store.repository, workspace)
+    except (GitprovError, OSError) as error:
+        source = Source(dirty=True)
+        return CapturedSource(source, {"source.tree": f"could not be captured: {error}"})
+
+
+def _capture_environment(
+    store: Store, request: Request, cwd: Path, manifest: Document
+) -> Mapping[str, bytes]:
+    captured = capture_environment(
+        request.interpreter_of or request.argv,
+        cwd=cwd,
+        top=store.repository.work_tree,
+        env=os.environ,
+        cache=store.repository.prov_dir / "cache",
+    )
+    summary = EnvironmentSummary(
+        digest=environment_digest(captured.files),
+        python=captured.python,
+        platform=captured.platform,
+        locks=captured.locks,
+    )
+    manifest["environment"] = to_document(summary)
+    if captured.missing:
+        manifest["missing"] = {**manifest.get("missing", {}), **captured.missing}
+    return captured.files
+
+
+def _check(manifest: Document) -> Run:
+    """Return the run that a manifest describes, as valid as the drain will want it.
+
+    What a reader would refuse must be refused here, where the user can still be told.
+    """
+    run: Run = from_document(
+        Run, {"status": "aborted", "ended_ns": manifest["started_ns"], **manifest}
+    )
+    encode_record(run)
+    return run

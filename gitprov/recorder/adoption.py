@@ -1,0 +1,41 @@
+"""Runs whose process died: finished for them, as aborted, with all that they left."""
+
+import time
+
+from gitprov.recorder.assembly import Ending, assemble
+from gitprov.store.journal import JournalRun
+from gitprov.store.lock import store_lock
+from gitprov.store.store import Store
+
+
+def adopt_dead_runs(store: Store) -> list[str]:
+    """Finish, as aborted, the runs whose process is gone; return their ids."""
+    if not any(journal.is_orphaned for journal in store.journal.runs()):
+        return []
+    with store_lock(store.lock_path):
+        return [
+            journal.id
+            for journal in store.journal.runs()
+            if journal.is_orphaned and _finish_for(journal)
+        ]
+
+
+def _finish_for(journal: JournalRun) -> bool:
+    started = journal.started
+    if started is None:
+        return False
+    reason = "the process that recorded the run died"
+    ending = Ending(
+        status="aborted",
+        ended_ns=max(_last_sign(journal), started["manifest"]["started_ns"]),
+        error=reason,
+        missing={"exit_code": reason, "usage": reason, "outputs": reason},
+    )
+    journal.finish({"manifest": assemble(journal, started, ending)})
+    return True
+
+
+def _last_sign(journal: JournalRun) -> int:
+    """Return when the run last wrote anything: the latest time at which it surely lived."""
+    times = [path.stat().st_mtime_ns for path in journal.path.rglob("*") if path.is_file()]
+    return max(times, default=time.time_ns())

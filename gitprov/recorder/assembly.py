@@ -1,0 +1,162 @@
+"""A finished manifest, put together from what the journal holds.
+
+The same function ends a run that finishes and one whose process died: everything known is in the
+journal, so nothing depends on the memory of the process that ran.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gitprov.codec.canonical import Document
+from gitprov.codec.documents import to_document
+from gitprov.codec.events import encode_event
+from gitprov.model.run import Artifact, Metric, Status, Usage
+from gitprov.store.journal import JournalRun
+from gitprov.store.payload import PAYLOAD_ROLES, SERIES
+
+_POINTS_A_FRAME = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a run ended."""
+
+    status: Status
+    ended_ns: int
+    exit_code: int | None = None
+    signal: int | None = None
+    error: str | None = None
+    usage: Usage | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Collected:
+    """What the events of a run add up to."""
+
+    params: dict[str, Any] = field(default_factory=dict)
+    points: dict[str, list[tuple[int, int | None, Any]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    artifacts: dict[str, list[Document]] = field(
+        default_factory=lambda: {"inputs": [], "outputs": []}
+    )
+    tags: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+def assemble(journal: JournalRun, started: Document, ending: Ending) -> Document:
+    """Return the finished manifest of a run, and write the payload that it names.
+
+    `started` is what the journal noted at the start. The manifest lacks only its place in the
+    writer's chain, which the drain gives it.
+    """
+    found = _collect(journal.events())
+    manifest: Document = dict(started["manifest"])
+    manifest["status"] = ending.status
+    manifest["ended_ns"] = max(ending.ended_ns, manifest["started_ns"])
+    for name in ("exit_code", "signal"):
+        if getattr(ending, name) is not None:
+            manifest[name] = getattr(ending, name)
+    if error := ending.error or found.error:
+        manifest["error"] = error
+    if ending.usage is not None:
+        manifest["usage"] = to_document(ending.usage)
+    _merge(manifest, "params", found.params)
+    _merge(manifest, "missing", {**found.missing, **ending.missing})
+    _extend(manifest, "tags", found.tags)
+    for role, artifacts in found.artifacts.items():
+        _extend(manifest, role, artifacts)
+    _extend(manifest, "metrics", _final_values(found.points))
+    _write_series(journal.payload(SERIES), found.points)
+    _extend(manifest, "byproducts", [to_document(item) for item in _byproducts(journal)])
+    return manifest
+
+
+def _collect(events: Iterable[Document]) -> _Collected:
+    found = _Collected()
+    for event in events:
+        match event:
+            case {"event": "params", "params": dict(params)}:
+                found.params |= params
+            case {"event": "metrics", "values": dict(values), "time_ns": int(time)}:
+                for name, value in values.items():
+                    found.points[name].append((time, event.get("step"), value))
+            case {"event": "artifacts", "role": "inputs" | "outputs" as role, "artifacts": items}:
+                found.artifacts[role] += [
+                    item for item in items if item not in found.artifacts[role]
+                ]
+                found.missing |= event.get("missing", {})
+            case {"event": "tags", "tags": list(tags)}:
+                found.tags += [tag for tag in tags if tag not in found.tags]
+            case {"event": "missing", "missing": dict(missing)}:
+                found.missing |= missing
+            case {"event": "error", "error": str(error)}:
+                found.error = error
+    for points in found.points.values():
+        # Several processes may have contributed; a stable sort keeps each one's own order.
+        points.sort(key=lambda point: point[0])
+    return found
+
+
+def _final_values(points: Mapping[str, Sequence[tuple[int, int | None, Any]]]) -> list[Document]:
+    metrics = []
+    for name, values in points.items():
+        _, step, value = values[-1]
+        metrics.append(to_document(Metric(name=name, value=value, step=step)))
+    return metrics
+
+
+def _write_series(path: Path, points: Mapping[str, Sequence[tuple[int, int | None, Any]]]) -> None:
+    """Write every point of the metrics that have more than one, in columns, in frames."""
+    frames = []
+    for name, values in points.items():
+        if len(values) < 2:  # noqa: PLR2004 -- a single value stands in the manifest
+            continue
+        for start in range(0, len(values), _POINTS_A_FRAME):
+            times, steps, numbers = zip(*values[start : start + _POINTS_A_FRAME], strict=True)
+            frame = {"name": name, "times_ns": times, "values": numbers}
+            if None not in steps:
+                frame["steps"] = steps
+            frames.append(encode_event(frame))
+    if frames:
+        path.write_bytes(b"".join(frames))
+
+
+def _byproducts(journal: JournalRun) -> list[Artifact]:
+    """Return what the payload folder holds, but for listings, which artifacts refer to."""
+    found = []
+    for name, (role, media_type) in PAYLOAD_ROLES.items():
+        path = journal.payload(name)
+        if not path.exists():
+            continue
+        data = path.read_bytes()
+        found.append(
+            Artifact(
+                kind="file",
+                name=name,
+                role=role,
+                media_type=media_type,
+                size=len(data),
+                digest={"sha256": hashlib.sha256(data).digest()},
+                seen="observed",
+            )
+        )
+    return found
+
+
+def _merge(manifest: Document, name: str, values: Mapping[str, Any]) -> None:
+    if values:
+        manifest[name] = {**manifest.get(name, {}), **values}
+
+
+def _extend(manifest: Document, name: str, items: Sequence[Any]) -> None:
+    present = manifest.get(name, [])
+    fresh = [item for item in items if item not in present]
+    if fresh:
+        manifest[name] = [*present, *fresh]

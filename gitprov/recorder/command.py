@@ -1,0 +1,217 @@
+"""A command line under a run: what `git prov run` does, without its terminal.
+
+The command comes first. Whatever gitprov cannot do becomes a warning, the command runs all the
+same, and its exit status is what the caller gets.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from gitprov.capture.output import OutputSpool
+from gitprov.capture.process import Outcome, run_command
+from gitprov.capture.reported import (
+    Point,
+    read_metrics_file,
+    read_metrics_lines,
+    read_params_file,
+)
+from gitprov.errors import GitprovError, InputError
+from gitprov.model.run import Run, Scalar
+from gitprov.recorder.active import ActiveRun, Request
+from gitprov.recorder.assembly import Ending
+from gitprov.recorder.joined import RUN_ID_VARIABLE, variables_for
+from gitprov.recorder.recovery import catch_up
+from gitprov.store.payload import OUTPUT_LOG, OUTPUT_TAIL, PLAIN_TEXT_BYTES
+from gitprov.store.store import Store
+
+METRICS_VARIABLE = "GITPROV_METRICS"
+DEFAULT_MAX_LOG_BYTES = 64 << 20
+_METRICS_LINES = "metrics.lines"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandOptions:
+    """What the user asked for besides the command."""
+
+    argv: Sequence[str]
+    name: str | None = None
+    message: str | None = None
+    tags: Sequence[str] = ()
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    params_files: Sequence[str] = ()
+    metrics_files: Sequence[str] = ()
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+
+
+class CommandRun:
+    """One command, from the capture of its surroundings to the acknowledged record.
+
+    Call `begin`, `execute` and `finish`, in this order. `warnings` collects, in words, what was
+    not recorded; `run` is None where nothing is.
+    """
+
+    def __init__(self, options: CommandOptions, cwd: Path) -> None:
+        self.options = options
+        self.cwd = cwd
+        self.run: ActiveRun | None = None
+        self.recorded: Run | None = None
+        self.warnings: list[str] = []
+        self._spool: OutputSpool | None = None
+        self._before: dict[str, int | None] = {}
+
+    def begin(self) -> None:
+        """Capture what is there before the command runs."""
+        self._before = {name: _modified(self.cwd / name) for name in self.options.metrics_files}
+        self.run = self._guarded("not recorded", self._start)
+
+    def execute(self) -> Outcome:
+        """Run the command; raise CommandUnstartable where there is nothing to run."""
+        env = dict(os.environ)
+        if self.run is not None:
+            journal = self.run.contribution.journal
+            env |= variables_for(self.run.contribution)
+            env[METRICS_VARIABLE] = str(journal.path / _METRICS_LINES)
+            limit = self.run.store.repository.config.size("prov.log.maxsize", DEFAULT_MAX_LOG_BYTES)
+            self._spool = OutputSpool(journal.payload(OUTPUT_LOG), limit=limit)
+        return run_command(self.options.argv, env=env, spool=self._spool)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Add what the command has left, acknowledge the run, and write it to the ledger."""
+        ended_ns = time.time_ns()
+        run = self.run
+        if run is None:
+            return
+        missing = self._collect(run)
+        ending = Ending(
+            status="completed" if outcome.exit_code == 0 else "failed",
+            ended_ns=ended_ns,
+            exit_code=outcome.exit_code,
+            signal=outcome.signal,
+            usage=outcome.usage,
+            missing=missing,
+        )
+        self._end(run, ending)
+
+    def abandon(self, error: str, exit_code: int) -> None:
+        """Record a command that could not be started."""
+        if self.run is not None:
+            if self._spool is not None:
+                self._spool.close()
+            ending = Ending(
+                status="failed", ended_ns=time.time_ns(), exit_code=exit_code, error=error
+            )
+            self._end(self.run, ending)
+
+    def _start(self) -> ActiveRun:
+        options = self.options
+        params: dict[str, Scalar] = {}
+        missing: dict[str, str] = {}
+        for name in options.params_files:
+            try:
+                params |= read_params_file(self.cwd / name)
+            except InputError as error:
+                missing[f"params.{name}"] = str(error)
+                self.warnings.append(str(error))
+        request = Request(
+            argv=options.argv,
+            name=options.name,
+            message=options.message,
+            tags=options.tags,
+            params={**params, **options.params},
+            inputs=options.inputs,
+            entrypoint="git prov run",
+            part_of=os.environ.get(RUN_ID_VARIABLE),
+            missing=missing,
+        )
+        run = ActiveRun.start(Store.open(self.cwd), request, self.cwd)
+        self._warn_of_missing(run.started["manifest"].get("missing", {}), "inputs.")
+        return run
+
+    def _end(self, run: ActiveRun, ending: Ending) -> None:
+        self.recorded = self._guarded(
+            f"not recorded; what is known stays in {run.contribution.journal.path}",
+            lambda: run.finish(ending),
+        )
+        if self.recorded is not None:
+            # Acknowledged. What follows only makes it visible sooner.
+            self.warnings += catch_up(run.store).problems
+        run.store.close()
+
+    def _collect(self, run: ActiveRun) -> dict[str, str]:
+        """Add outputs, reported metrics and the output log; return what is not known of them."""
+        missing: dict[str, str] = {}
+        if self._spool is not None:
+            missing |= self._close_spool(run, self._spool)
+        found = self._guarded(
+            "outputs not recorded",
+            lambda: run.contribution.add_data("outputs", self.options.outputs, cwd=self.cwd),
+        )
+        if found is not None:
+            missing |= found.missing
+            self._warn_of_missing(found.missing, "outputs.")
+        self._guarded("metrics not recorded", lambda: self._add_metrics(run, missing))
+        return missing
+
+    def _close_spool(self, run: ActiveRun, spool: OutputSpool) -> dict[str, str]:
+        spool.close()
+        if spool.size == 0 and not spool.fault:
+            run.contribution.journal.payload(OUTPUT_LOG).unlink(missing_ok=True)
+        elif spool.size > PLAIN_TEXT_BYTES:
+            run.contribution.journal.payload(OUTPUT_TAIL).write_bytes(spool.tail)
+        if spool.fault:
+            self.warnings.append(f"the output was not kept: {spool.fault}")
+            return {f"byproducts.{OUTPUT_LOG}": spool.fault}
+        if spool.dropped:
+            reason = f"{spool.dropped} bytes beyond prov.log.maxSize were not kept"
+            return {f"byproducts.{OUTPUT_LOG}": reason}
+        return {}
+
+    def _add_metrics(self, run: ActiveRun, missing: dict[str, str]) -> None:
+        points: list[Point] = []
+        try:
+            reported = (run.contribution.journal.path / _METRICS_LINES).read_bytes()
+        except FileNotFoundError:
+            reported = b""
+        for point in read_metrics_lines(reported):
+            if isinstance(point, Point):
+                points.append(point)
+            else:
+                self.warnings.append(f"not a metric, as in name=0.5 step=3: {point!r}")
+        for name in self.options.metrics_files:
+            modified = _modified(self.cwd / name)
+            try:
+                if modified is not None and modified == self._before[name]:
+                    raise InputError(f"{name} was there before and was not written by this run")
+                points += read_metrics_file(self.cwd / name)
+            except InputError as error:
+                missing[f"metrics.{name}"] = str(error)
+                self.warnings.append(str(error))
+        run.contribution.add_points(points)
+
+    def _warn_of_missing(self, missing: Mapping[str, str], prefix: str) -> None:
+        for name, reason in missing.items():
+            if name.startswith(prefix):
+                kind = prefix.removesuffix("s.")
+                self.warnings.append(f"{kind} {name.removeprefix(prefix)}: {reason}")
+
+    def _guarded(self, what: str, action: Callable[[], T]) -> T | None:
+        """Return what `action` returns; a fault becomes a warning and None."""
+        try:
+            return action()
+        except (GitprovError, OSError) as error:
+            self.warnings.append(f"{what}: {error}")
+            return None
+
+
+def _modified(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None

@@ -1,0 +1,82 @@
+"""What a process can add to a run while it lives: parameters, metrics, inputs, outputs, tags.
+
+The same for the process that owns the run and for those that join it; each appends to an events
+file of its own, so that nothing is torn and nobody waits.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gitprov.capture.data import CapturedData, capture_data
+from gitprov.capture.reported import Point, flatten, metric_value, scalar, step_number
+from gitprov.codec.documents import to_document
+from gitprov.model.run import Seen
+from gitprov.model.wording import printable
+from gitprov.store.journal import JournalRun
+
+StrPath = str | os.PathLike[str]
+
+
+class Contribution:
+    """Write access to a run's journal. `top` is the work tree that paths are relative to."""
+
+    def __init__(self, journal: JournalRun, top: Path | None) -> None:
+        self.journal = journal
+        self.top = top
+
+    def add_params(self, params: Mapping[str, Any]) -> None:
+        """Add parameters; nested maps get dotted names, later values win."""
+        flat = {name: scalar(value) for name, value in flatten(params).items()}
+        if flat:
+            self.journal.append({"event": "params", "params": flat})
+
+    def add_metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        """Add one value of each metric. Raises TypeError or ValueError for no number."""
+        numbers = {printable(name): metric_value(value) for name, value in values.items()}
+        self._append_metrics(numbers, None if step is None else step_number(step))
+
+    def add_points(self, points: Iterable[Point]) -> None:
+        """Add values that a command has reported."""
+        for point in points:
+            self._append_metrics({point.name: point.value}, point.step)
+
+    def add_data(
+        self, role: str, names: Iterable[StrPath], *, cwd: Path, seen: Seen = "declared"
+    ) -> CapturedData:
+        """Hash inputs or outputs (`role`) and add them; return what was found."""
+        found = capture_data(names, role=role, cwd=cwd, top=self.top, seen=seen)
+        self.add_captured(role, found)
+        return found
+
+    def add_captured(self, role: str, found: CapturedData) -> None:
+        """Add artifacts that are hashed already."""
+        for digest, listing in found.listings.items():
+            self.journal.payload(f"listing-{digest}").write_bytes(listing)
+        if found.artifacts:
+            artifacts = [to_document(artifact) for artifact in found.artifacts]
+            event = {"event": "artifacts", "role": role, "artifacts": artifacts}
+            self.journal.append({**event, "missing": found.missing})
+
+    def add_tags(self, tags: Iterable[str]) -> None:
+        """Add tags."""
+        self.journal.append({"event": "tags", "tags": [printable(tag) for tag in tags]})
+
+    def add_missing(self, missing: Mapping[str, str]) -> None:
+        """Say what is not known, and why."""
+        if missing:
+            self.journal.append({"event": "missing", "missing": dict(missing)})
+
+    def add_error(self, error: str) -> None:
+        """Note what went wrong in this process."""
+        self.journal.append({"event": "error", "error": error})
+
+    def _append_metrics(self, values: Mapping[str, Any], step: int | None) -> None:
+        if not values:
+            return
+        event = {"event": "metrics", "values": dict(values), "time_ns": time.time_ns()}
+        if step is not None:
+            event["step"] = step
+        self.journal.append(event)

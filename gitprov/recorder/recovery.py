@@ -1,0 +1,59 @@
+"""Bringing the ledger up to date: runs whose process died, and what waits in the journal.
+
+Every command that reads calls `catch_up` first, so that a run that was killed shows up without
+anybody's help.
+"""
+
+from dataclasses import dataclass, field
+
+from gitprov.errors import GitprovError
+from gitprov.store.remote_tips import unread_tips
+from gitprov.store.store import Store
+
+
+@dataclass(slots=True)
+class CaughtUp:
+    """What `catch_up` did: the dead runs it finished, and what it could not do, in words."""
+
+    adopted: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def catch_up(store: Store) -> CaughtUp:
+    """Finish dead runs, drain the journal, take in what was fetched. Raises nothing.
+
+    A repository that cannot be written to is read as it is; the problems say so.
+    """
+    done = CaughtUp()
+    _empty_journal(store, done)
+    _take_in_fetched(store, done)
+    return done
+
+
+# Both do their imports late: nearly always there is nothing to do, and a listing should not pay.
+
+
+def _empty_journal(store: Store, done: CaughtUp) -> None:
+    if not store.journal.runs():
+        return
+    from gitprov.recorder.adoption import adopt_dead_runs  # noqa: PLC0415
+    from gitprov.store.drain import drain  # noqa: PLC0415
+
+    try:
+        done.adopted = adopt_dead_runs(store)
+        drained = drain(store)
+    except (GitprovError, OSError) as error:
+        done.problems.append(f"runs wait in {store.journal.folder}: {error}")
+    else:
+        for run_id, reason in drained.rejected.items():
+            done.problems.append(f"run {run_id} could not be recorded: {reason}")
+
+
+def _take_in_fetched(store: Store, done: CaughtUp) -> None:
+    try:
+        if unread_tips(store.repository, store.refs()):
+            from gitprov.store.acceptance import accept  # noqa: PLC0415
+
+            done.problems += accept(store).refused
+    except (GitprovError, OSError) as error:
+        done.problems.append(f"what was fetched is not taken in: {error}")
