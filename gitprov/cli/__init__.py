@@ -1,0 +1,113 @@
+"""The command line: `git prov VERB …`.
+
+This module is what every call loads, so it imports next to nothing: `--version` and the list of
+verbs need no framework, and a verb's module is loaded when the verb is called. A new verb is one
+module with an `app` and one line in `VERBS`.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gitprov.version import __version__
+
+
+class Verb(NamedTuple):
+    """A verb: the module that has it, and its line in the list."""
+
+    module: str
+    summary: str
+    hidden: bool = False
+
+
+VERBS = {
+    "init": Verb("gitprov.cli.init", "set a repository up: hooks, fetch refspecs, notes"),
+    "run": Verb("gitprov.cli.run", "run a command and record it"),
+    "log": Verb("gitprov.cli.log", "list runs, the newest first"),
+    "show": Verb("gitprov.cli.show", "show one run: all that is known, and what is missing"),
+    "verify": Verb("gitprov.cli.verify", "check everything that is recorded, offline"),
+    "push": Verb("gitprov.cli.push", "send runs, and their sources, to a remote"),
+    "pull": Verb("gitprov.cli.pull", "fetch runs from a remote and take them in"),
+    "sync": Verb("gitprov.cli.sync", "pull, then push"),
+    "demo": Verb("gitprov.cli.demo", "show the whole of it on a small experiment"),
+    "hook": Verb("gitprov.cli.hook", "what the git hooks call", hidden=True),
+}
+_USAGE_STATUS = 2
+_BROKEN_PIPE_STATUS = 141
+_INTERRUPTED_STATUS = 130
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status."""
+    first = arguments[0] if arguments else "--help"
+    if first in ("--version", "-V", "version"):
+        print(f"gitprov {__version__}")
+        return 0
+    if first in ("--help", "-h", "help"):
+        if len(arguments) > 1 and arguments[1] in VERBS:
+            return run([arguments[1], "--help"])
+        print(overview())
+        return 0
+    if first not in VERBS:
+        print(f"git prov: there is no command {first!r}{_nearest(first)}", file=sys.stderr)
+        return _USAGE_STATUS
+    return _call(first, arguments[1:])
+
+
+def overview() -> str:
+    """Return the list of verbs."""
+    width = max(len(name) for name in VERBS)
+    verbs = "\n".join(
+        f"  {name.ljust(width)}  {verb.summary}" for name, verb in VERBS.items() if not verb.hidden
+    )
+    return (
+        "usage: git prov COMMAND [OPTIONS]\n\n"
+        "gitprov keeps the provenance of experiments in this git repository.\n\n"
+        f"{verbs}\n\n"
+        "git prov COMMAND -h says more. Begin with: git prov init"
+    )
+
+
+def _call(name: str, arguments: Sequence[str]) -> int:
+    # Late: importlib and the verb's module are paid for by this verb alone.
+    from importlib import import_module  # noqa: PLC0415
+
+    from gitprov.errors import GitprovError  # noqa: PLC0415
+
+    app = import_module(VERBS[name].module).app
+    try:
+        app(args=list(arguments), prog_name=f"git prov {name}", standalone_mode=True)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except GitprovError as error:
+        if os.environ.get("GITPROV_DEBUG") == "1":
+            raise
+        print(f"git prov: {error}", file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:
+        # The reader has gone, as `head` does; nothing is left to say. Python would complain
+        # when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE_STATUS
+    except KeyboardInterrupt:
+        return _INTERRUPTED_STATUS
+    except OSError as error:
+        if os.environ.get("GITPROV_DEBUG") == "1":
+            raise
+        print(f"git prov: {error}; GITPROV_DEBUG=1 shows where", file=sys.stderr)
+        return GitprovError.exit_status
+    return 0
+
+
+def _nearest(name: str) -> str:
+    # Late: only a mistake needs it.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    near = get_close_matches(name, [verb for verb in VERBS if not VERBS[verb].hidden], n=1)
+    return f"; did you mean {near[0]}?" if near else "; see: git prov --help"

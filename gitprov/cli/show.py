@@ -1,0 +1,62 @@
+"""`git prov show`: one run, in full."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from gitprov.cli.catching_up import current_store
+from gitprov.cli.terminal import Json, paged, style_for, verb
+from gitprov.errors import PayloadMissing
+from gitprov.index.history import LAST, History
+from gitprov.model.run import Run
+from gitprov.store.payload import OUTPUT_LOG, OUTPUT_TAIL, read_payload
+from gitprov.store.refs import PAYLOAD, list_refs
+from gitprov.store.store import Store
+from gitprov.views.json import json_line
+from gitprov.views.show import page
+
+app = verb()
+
+
+@app.command()
+def show(
+    run: Annotated[
+        str,
+        typer.Argument(help="last, last~2, the beginning of an id, a name, a commit or a branch."),
+    ] = LAST,
+    as_json: Json = False,
+    output: Annotated[
+        bool, typer.Option("--output", help="Print the recorded output, and nothing else.")
+    ] = False,
+) -> None:
+    """Show one run: everything that is known, and what is missing."""
+    with current_store() as store:
+        found = History(store).find(run)
+        if as_json:
+            print(json_line(found.document))
+            return
+        with paged(store.repository):
+            if output:
+                data = _payload(store, found.record, OUTPUT_LOG)
+                if data is None:
+                    raise PayloadMissing("the run printed nothing, or its output was not kept")
+                print(data.decode("utf-8", "replace"), end="")
+                return
+            style = style_for(store.repository)
+            print(page(found.record, style, now_ns=time.time_ns(), tail=_tail(store, found.record)))
+
+
+def _tail(store: Store, run: Run) -> bytes | None:
+    try:
+        return _payload(store, run, OUTPUT_TAIL) or _payload(store, run, OUTPUT_LOG)
+    except PayloadMissing:
+        return None
+
+
+def _payload(store: Store, run: Run, name: str) -> bytes | None:
+    for item in run.byproducts:
+        if item.name == name and "sha256" in item.digest:
+            tips = list(list_refs(store.repository.git, PAYLOAD).values())
+            return read_payload(store.objects, tips, run.id, name, item.digest["sha256"])
+    return None

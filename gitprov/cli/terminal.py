@@ -1,0 +1,61 @@
+"""Where output goes: colours or not, through git's pager or not."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Annotated
+
+import typer
+
+from gitprov.store.repository import Repository
+from gitprov.views.style import Style
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON, with the manifest's keys, one object a line.")
+]
+
+
+def verb() -> typer.Typer:
+    """Return the application of one verb."""
+    return typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def say(message: str) -> None:
+    """Tell the user something beside the output."""
+    print(message, file=sys.stderr)
+
+
+def style_for(repository: Repository) -> Style:
+    """Return the style for standard output, by git's `color.ui` and by NO_COLOR."""
+    setting = repository.config.get("color.prov") or repository.config.get("color.ui", "auto")
+    if setting in ("always", "never", "false"):
+        return Style(colour=setting == "always")
+    dumb = os.environ.get("TERM", "dumb") == "dumb" or "NO_COLOR" in os.environ
+    return Style(colour=sys.stdout.isatty() and not dumb)
+
+
+@contextmanager
+def paged(repository: Repository) -> Iterator[None]:
+    """Send standard output through git's pager while the block runs, on a terminal."""
+    pager = repository.git.run("var", "GIT_PAGER").decode().strip() if sys.stdout.isatty() else ""
+    if pager in ("", "cat"):
+        yield
+        return
+    env = {"LESS": "FRX", "LV": "-c", **os.environ}
+    # GIT_PAGER is a shell command by git's definition.
+    with subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, text=True, env=env) as process:  # noqa: S602
+        terminal, sys.stdout = sys.stdout, process.stdin
+        try:
+            yield
+        except BrokenPipeError:
+            pass  # the reader has seen enough
+        finally:
+            sys.stdout = terminal
+            with suppress(BrokenPipeError):
+                process.stdin.close()  # type: ignore[union-attr]

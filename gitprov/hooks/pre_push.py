@@ -1,0 +1,30 @@
+"""Before an ordinary push: the ledger goes along. Runs only; never source."""
+
+import sys
+
+from gitprov.errors import GitprovError
+from gitprov.recorder.recovery import catch_up
+from gitprov.store.store import Store
+from gitprov.store.sync import push
+
+
+def send_ledger(remote: str) -> None:
+    """Send the runs that the remote does not have. Raises nothing: the user's push goes on."""
+    try:
+        store = Store.open()
+        config = store.repository.config
+        if not config.flag("prov.autopush", default=True) or remote not in config.remotes():
+            return
+        catch_up(store)
+        done = push(store, remote, ["ledger"])
+    except (GitprovError, OSError) as error:
+        _say(f"runs were not sent: {error}; later: git prov push {remote}")
+        return
+    if done.runs:
+        _say(f"sent {done.runs} run{'' if done.runs == 1 else 's'} to {remote}")
+    for reason in sorted(set(done.refused.values())):
+        _say(f"{remote} refuses the ledger: {reason}")
+
+
+def _say(message: str) -> None:
+    print(f"gitprov: {message}", file=sys.stderr)

@@ -1,0 +1,71 @@
+"""What `git prov init` sets up in a repository, and `--uninstall` takes out again.
+
+Everything is a line of git configuration or a hook script; each step says what it changed, and
+doing it twice changes nothing. Records are never touched.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gitprov.hooks.shims import install_shims, program, remove_shims
+from gitprov.store.refs import NOTES
+from gitprov.store.repository import Config, Repository
+from gitprov.store.sync import fetch_refspecs
+
+NOTES_SETTING = "notes.displayRef"
+PROGRAM_SETTING = "prov.program"
+
+
+class Setting(NamedTuple):
+    """One value that a configuration name must have among its values, and what it is for."""
+
+    name: str
+    value: str
+    purpose: str
+
+
+def settings(config: Config) -> Iterator[Setting]:
+    """Yield the multi-valued settings for a repository with these remotes."""
+    for remote in config.remotes():
+        for refspec in fetch_refspecs(remote, ["ledger"]):
+            yield Setting(f"remote.{remote}.fetch", refspec, f"git fetch {remote} brings runs")
+    yield Setting(NOTES_SETTING, NOTES, "git log shows the runs of a commit")
+
+
+def install(repository: Repository) -> list[str]:
+    """Set everything up; return what was changed, in words."""
+    repository.require_writable()
+    git, config, changes = repository.git, repository.config, []
+    for setting in settings(config):
+        if setting.value not in config.all(_stored(setting.name)):
+            git.run("config", "--local", "--add", setting.name, setting.value)
+            changes.append(f"{setting.name} = {setting.value} ({setting.purpose})")
+    path = program()
+    if path and config.get(PROGRAM_SETTING) != path:
+        git.run("config", "--local", PROGRAM_SETTING, path)
+        changes.append(f"{PROGRAM_SETTING} = {path} (hooks find gitprov)")
+    return changes + install_shims(repository)
+
+
+def uninstall(repository: Repository) -> list[str]:
+    """Take everything out; return what was changed, in words."""
+    git, config = repository.git, repository.config
+    changes = remove_shims(repository)
+    for setting in settings(config):
+        if setting.value in config.all(_stored(setting.name)):
+            git.run(
+                "config", "--local", "--fixed-value", "--unset-all", setting.name, setting.value,
+                good=(0, 5),
+            )  # fmt: skip
+            changes.append(f"{setting.name}: {setting.value} removed")
+    if config.get(PROGRAM_SETTING):
+        git.run("config", "--local", "--unset-all", PROGRAM_SETTING, good=(0, 5))
+        changes.append(f"{PROGRAM_SETTING}: removed")
+    return changes
+
+
+def _stored(name: str) -> str:
+    """Return a setting's name as git lists it: first and last part in lower case."""
+    section, _, rest = name.partition(".")
+    middle, dot, last = rest.rpartition(".")
+    return f"{section.lower()}.{middle}{dot}{last.lower()}"

@@ -1,0 +1,1 @@
+"""Judgements on records. A verdict reads the ledger itself, never the index."""

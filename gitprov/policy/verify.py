@@ -1,0 +1,295 @@
+"""Verification, offline, from raw objects.
+
+What is checked, and counted apart: `entries` (every commit of every ledger chain, its shape and
+its trailers), `records` (canonical bytes, types, the name of the folder), `writers` (numbers
+without gaps or forks, each record naming the one before it), `environments` (files against the
+digest), `sources` (commit and tree present and belonging together), `payloads` (hashes of what is
+here), `months` (each month names the tips that it continues).
+
+Objects come from libgit2, which compares each with its name; parents are read from raw commits, so
+that grafts, shallow files and replace refs hide nothing. What this clone lacks is unknown, not
+good. Specification: section 11.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from gitprov.codec.compression import decompress
+from gitprov.codec.environments import environment_digest
+from gitprov.codec.records import KINDS, decode_record
+from gitprov.errors import GitprovError, IntegrityError, MalformedRecord, ObjectMissing
+from gitprov.model.ids import short
+from gitprov.model.ledger import Start
+from gitprov.model.run import Run, Source
+from gitprov.policy.findings import Findings
+from gitprov.store.ledger import Entry, StoredRecord, read_entries
+from gitprov.store.libgit2 import LibgitObjects
+from gitprov.store.objects import MODE_TREE, ObjectReader, decode_commit, decode_tree
+from gitprov.store.refs import LEDGER, PAYLOAD, list_refs, parse_shard
+from gitprov.store.store import Store
+
+_RUN_TRAILER = b"Prov-Run: "
+
+
+class _Link(NamedTuple):
+    """A record's place in the chain of its writer."""
+
+    sequence: int
+    digest: bytes
+    previous: bytes | None
+    run_id: str
+
+
+def verify(store: Store) -> Findings:
+    """Check everything that is recorded; raise GitFailed where refs cannot be read."""
+    return _Verification(store).findings
+
+
+class _Verification:
+    def __init__(self, store: Store) -> None:
+        self.findings = Findings()
+        self._reader: ObjectReader = LibgitObjects(store.repository.git_dir)
+        self._chains: dict[str, list[_Link]] = defaultdict(list)
+        self._digests: dict[str, bytes | None] = {}
+        self._dropped_months = False
+        refs = list_refs(store.repository.git, LEDGER, PAYLOAD)
+        payload_tips = [oid for ref, oid in refs.items() if ref.startswith(PAYLOAD)]
+        self._payload = self._payload_files(payload_tips)
+        try:
+            self._check_ledger({ref: oid for ref, oid in refs.items() if ref.startswith(LEDGER)})
+            self._check_writers()
+        finally:
+            self._reader.close()
+
+    def _check_ledger(self, refs: Mapping[str, str]) -> None:
+        seen: set[str] = set()
+        runs: dict[str, bytes] = {}
+        for ref, tip in refs.items():
+            if parse_shard(ref) is None:
+                self.findings.failed("entries", ref, "this is not the name of a ledger chain")
+                continue
+            for oid in self._walk(ref, tip, seen):
+                self._check_entry(oid, runs)
+
+    def _walk(self, ref: str, tip: str, seen: set[str]) -> Iterator[str]:
+        """Yield the commits of a chain, by the parents that stand in the raw objects."""
+        waiting = [tip]
+        while waiting:
+            oid = waiting.pop()
+            if oid in seen:
+                continue
+            seen.add(oid)
+            try:
+                found = self._reader.read(oid)
+                if found.type != "commit":
+                    raise MalformedRecord(f"a {found.type} where the chain has a commit")
+                waiting += decode_commit(found.data).parents
+            except ObjectMissing:
+                self.findings.unknown("entries", oid, f"{ref} refers to it, and it is not here")
+            except GitprovError as error:
+                self.findings.failed("entries", oid, str(error))
+            else:
+                yield oid
+
+    def _check_entry(self, oid: str, runs: dict[str, bytes]) -> None:
+        try:
+            entry = next(iter(read_entries(self._reader, [oid])))
+        except ObjectMissing as error:
+            self.findings.unknown("entries", oid, str(error))
+            return
+        except GitprovError as error:
+            self.findings.failed("entries", oid, str(error))
+            return
+        if problem := _trailer_problem(entry):
+            self.findings.failed("entries", oid, problem)
+        else:
+            self.findings.good("entries")
+        for record in entry.records:
+            if record.id in runs and runs[record.id] == record.data:
+                continue  # the same bytes, reached over two chains that were joined
+            self._check_record(record, runs)
+
+    def _check_record(self, record: StoredRecord, runs: dict[str, bytes]) -> None:
+        if record.schema not in KINDS:
+            self.findings.unknown(
+                "records", record.id, f"kind {record.schema} needs a newer gitprov"
+            )
+            return
+        try:
+            decoded = decode_record(record.schema, record.data).record
+            if decoded.id != record.id:
+                raise MalformedRecord(f"the folder {record.id} holds the record of {decoded.id}")
+            if record.id in runs:
+                raise MalformedRecord("two different records have this id")
+        except MalformedRecord as error:
+            self.findings.failed("records", record.id, str(error))
+            return
+        runs[record.id] = record.data
+        self.findings.good("records")
+        if isinstance(decoded, Start):
+            self._check_start(decoded)
+        else:
+            self._check_run(decoded, record)
+
+    def _check_start(self, start: Start) -> None:
+        for tip in start.continues:
+            try:
+                self._reader.read(tip.commit)
+            except ObjectMissing:
+                self._dropped_months = True
+                self.findings.unknown(
+                    "months", start.month, f"{tip.ref} at {tip.commit[:12]} is not in this clone"
+                )
+            except IntegrityError as error:
+                self.findings.failed("months", start.month, str(error))
+            else:
+                self.findings.good("months")
+
+    def _check_run(self, run: Run, record: StoredRecord) -> None:
+        if run.writer is None:
+            self.findings.failed("writers", run.id, "the record names no writer")
+        else:
+            digest = hashlib.sha256(record.data).digest()
+            link = _Link(run.writer.sequence, digest, run.writer.previous, run.id)
+            self._chains[run.writer.id].append(link)
+        self._check_environment(run, record)
+        if run.source is not None and run.source.tree:
+            self._check_source(run.id, run.source)
+        self._check_payload(run)
+
+    def _check_environment(self, run: Run, record: StoredRecord) -> None:
+        if run.environment is None:
+            if record.environment is not None:
+                self.findings.failed("environments", run.id, "files that no digest covers")
+            return
+        if record.environment is None:
+            self.findings.failed("environments", run.id, "the files are not beside the record")
+            return
+        try:
+            if record.environment not in self._digests:
+                files = dict(self._files(record.environment, ""))
+                self._digests[record.environment] = environment_digest(files)
+        except ObjectMissing as error:
+            self.findings.unknown("environments", run.id, str(error))
+        except GitprovError as error:
+            self.findings.failed("environments", run.id, str(error))
+        else:
+            if self._digests[record.environment] == run.environment.digest:
+                self.findings.good("environments")
+            else:
+                self.findings.failed("environments", run.id, "the files do not match the digest")
+
+    def _files(self, tree: str, prefix: str) -> Iterator[tuple[str, bytes]]:
+        for entry in decode_tree(self._reader.read(tree).data):
+            name = prefix + entry.name.decode("utf-8", "surrogateescape")
+            if entry.mode == MODE_TREE:
+                yield from self._files(entry.oid, f"{name}/")
+            else:
+                yield name, self._reader.read(entry.oid).data
+
+    def _check_source(self, run_id: str, source: Source) -> None:
+        """Check that the commit or snapshot is here and has the tree that the record names."""
+        oid = source.snapshot or source.commit
+        if oid is None:
+            self.findings.unknown("sources", run_id, "no commit and no snapshot is recorded")
+            return
+        what = "snapshot" if source.snapshot else "commit"
+        try:
+            commit = decode_commit(self._reader.read(oid).data)
+            if commit.tree != source.tree:
+                raise MalformedRecord(f"the {what} {oid[:12]} has another tree than recorded")
+            if source.snapshot and source.commit and source.commit not in commit.parents:
+                raise MalformedRecord(f"the snapshot {oid[:12]} is not of the commit recorded")
+        except ObjectMissing:
+            hint = "fetch it with: git prov pull" if source.snapshot else "fetch it with git"
+            self.findings.unknown(
+                "sources", run_id, f"the {what} {oid[:12]} is not in this clone; {hint}"
+            )
+        except GitprovError as error:
+            self.findings.failed("sources", run_id, str(error))
+        else:
+            self.findings.good("sources")
+
+    def _payload_files(self, tips: list[str]) -> dict[tuple[str, str], str]:
+        """Return the payload files that are here: (run, name in the tree) to blob."""
+        files: dict[tuple[str, str], str] = {}
+        seen: set[str] = set()
+        for tip in tips:
+            for oid in self._walk(PAYLOAD, tip, seen):
+                try:
+                    tree = self._reader.read(decode_commit(self._reader.read(oid).data).tree)
+                    for folder in decode_tree(tree.data):
+                        run_id = folder.name.decode("ascii", "replace")
+                        for file in decode_tree(self._reader.read(folder.oid).data):
+                            files[run_id, file.name.decode("utf-8", "replace")] = file.oid
+                except ObjectMissing as error:
+                    self.findings.unknown("payloads", oid, str(error))
+                except GitprovError as error:
+                    self.findings.failed("payloads", oid, str(error))
+        return files
+
+    def _check_payload(self, run: Run) -> None:
+        named = {item.name: item.digest.get("sha256") for item in run.byproducts if item.name}
+        for artifact in (*run.inputs, *run.outputs):
+            if artifact.listing:
+                named[artifact.listing] = artifact.digest.get("sha256")
+        for name, digest in named.items():
+            if digest is None:
+                continue
+            subject = f"{run.id}/{name}"
+            try:
+                if hashlib.sha256(self._payload_content(run.id, name)).digest() != digest:
+                    raise IntegrityError("the content does not match the recorded hash")
+            except ObjectMissing as error:
+                self.findings.unknown("payloads", subject, str(error))
+            except GitprovError as error:
+                self.findings.failed("payloads", subject, str(error))
+            else:
+                self.findings.good("payloads")
+
+    def _payload_content(self, run_id: str, name: str) -> bytes:
+        if blob := self._payload.get((run_id, name)):
+            return self._reader.read(blob).data
+        if blob := self._payload.get((run_id, f"{name}.zst")):
+            return decompress(self._reader.read(blob).data)
+        raise ObjectMissing("not in this clone; fetch it with: git prov pull --payload")
+
+    def _check_writers(self) -> None:
+        """Check that each writer's records are numbered without gaps and name their predecessor."""
+        for writer, links in self._chains.items():
+            links.sort()
+            expected, previous = 1, None
+            for link in links:
+                subject = f"{short(writer)}#{link.sequence}"
+                if link.sequence < expected:
+                    reason = f"run {short(link.run_id)} has a number that another record has"
+                    self.findings.failed("writers", subject, reason)
+                    continue
+                if link.sequence > expected:
+                    self._gap(subject, expected, link.sequence)
+                elif link.previous != previous:
+                    reason = f"run {short(link.run_id)} does not follow the record before it"
+                    self.findings.failed("writers", subject, reason)
+                else:
+                    self.findings.good("writers")
+                expected, previous = link.sequence + 1, link.digest
+
+    def _gap(self, subject: str, expected: int, found: int) -> None:
+        reason = f"records {expected} to {found - 1} of this writer are not here"
+        if self._dropped_months:
+            self.findings.unknown("writers", subject, f"{reason}; a month was dropped")
+        else:
+            self.findings.failed("writers", subject, reason)
+
+
+def _trailer_problem(entry: Entry) -> str | None:
+    """Say how an entry's message and its records differ, for readers of plain git."""
+    lines = entry.commit.message.splitlines()
+    claimed = {line[len(_RUN_TRAILER) :].decode("ascii", "replace") for line in lines
+               if line.startswith(_RUN_TRAILER)}  # fmt: skip
+    present = {record.id for record in entry.records if record.schema.startswith("run.")}
+    if claimed != present:
+        return "the message names other runs than the entry holds"
+    return None

@@ -1,0 +1,1 @@
+"""Runs as text: listings, pages, JSON. Pure functions; nothing here prints or asks git."""
