@@ -1,0 +1,1 @@
+"""Builders for tests: repositories, commands in them, servers."""
