@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Self
 
-from gitprov.capture.output import STDERR, STDOUT, OutputRelay, OutputSpool
+from gitprov.capture.output import OutputSpool
+from gitprov.capture.relay import STDERR, STDOUT, OutputRelay
 from gitprov.model.run import Usage
 
 _Handler = Callable[[int, FrameType | None], object] | int | None

@@ -41,7 +41,8 @@ _COLUMNS = (
     "source_commit source_tree source_ref dirty python"
 ).split()
 _INSERT = (
-    f"INSERT OR REPLACE INTO runs ({', '.join(_COLUMNS)})"  # noqa: S608 -- names of our own
+    # A second record with the id of a run is not that run: the first one stays.
+    f"INSERT OR IGNORE INTO runs ({', '.join(_COLUMNS)})"  # noqa: S608 -- names of our own
     f" VALUES ({', '.join('?' * len(_COLUMNS))})"
 )
 
@@ -121,6 +122,8 @@ def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
                 continue
             run: Run = decode_record(record.schema, record.data).record
             cursor = connection.execute(_INSERT, _row(run, record.blob, entry.oid))
+            if not cursor.rowcount:
+                continue
             number = cursor.lastrowid
             connection.executemany(
                 "INSERT INTO fields VALUES (?, ?, ?, ?)",

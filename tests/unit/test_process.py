@@ -548,6 +548,46 @@ class TestTerminal:
         session.report()
         assert len(session.spooled().splitlines()) == 300
 
+    def test_modes_set_on_stdout_reach_the_real_terminal(
+        self, on_terminal: Start, terminal: Terminal
+    ) -> None:
+        program = (
+            "import termios\n"
+            "modes = termios.tcgetattr(1)\n"
+            "quiet = [*modes[:3], modes[3] & ~termios.ECHO & ~termios.ICANON, *modes[4:]]\n"
+            "termios.tcsetattr(1, termios.TCSADRAIN, quiet)\n"
+            "print('quiet', flush=True)\n"
+            "sys.stdin.read(1)\n"
+            "termios.tcsetattr(1, termios.TCSADRAIN, modes)\n"
+            "print('back', flush=True)"
+        )
+        before = termios.tcgetattr(terminal.slave)
+        session = on_terminal(python(program))
+        terminal.wait(b"quiet\r\n")
+        during = termios.tcgetattr(terminal.slave)
+        terminal.type(b"x")  # one key, no newline: read at once only without ICANON
+        terminal.wait(b"back\r\n")
+        session.report()
+        assert not during[3] & (termios.ECHO | termios.ICANON)
+        assert during[1] & termios.OPOST
+        assert termios.tcgetattr(terminal.slave) == before
+
+    def test_curses_program(self, on_terminal: Start, terminal: Terminal) -> None:
+        program = (
+            "import curses\n"
+            "def main(screen):\n"
+            "    screen.addstr(0, 0, 'drawn'); screen.refresh(); ready(); return screen.getkey()\n"
+            "key = curses.wrapper(main)\n"
+            "print('got', key, flush=True)"
+        )
+        session = on_terminal(["env", "TERM=xterm", *python(program)])
+        terminal.wait(b"drawn")
+        assert not termios.tcgetattr(terminal.slave)[3] & (termios.ECHO | termios.ICANON)
+        terminal.type(b"q")
+        terminal.wait(b"got q")
+        assert session.report()["exit_code"] == 0
+        assert termios.tcgetattr(terminal.slave)[3] & termios.ECHO
+
     def test_window_size(self, on_terminal: Start, terminal: Terminal) -> None:
         program = (
             "signal.signal(signal.SIGWINCH, lambda *_: None)\n"
