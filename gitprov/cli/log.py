@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gitprov.cli.catching_up import current_store
-from gitprov.cli.terminal import Json, paged, style_for, verb
+from gitprov.cli.terminal import Json, paged, say, style_for, verb
 from gitprov.index.history import History
 from gitprov.views.json import json_line
 from gitprov.views.log import oneline, paragraph
@@ -40,6 +40,9 @@ def log(
         if as_json:
             for run in runs:
                 print(json_line(run.document))
+            return
+        if not history.count():
+            say("no runs are recorded here; record one with: git prov run -- COMMAND")
             return
         style, now_ns = style_for(store.repository), time.time_ns()
         with paged(store.repository):
