@@ -12,15 +12,14 @@ import pytest
 from gitprov.codec import canonical
 from gitprov.codec.records import KINDS
 
-FORMAT = Path(__file__).resolve().parent.parent.parent / "docs" / "format"
+SPECIFICATION = Path(__file__).resolve().parents[2] / "docs" / "format" / "spec-v1.md"
 HEADER = "| field | type | unit | required | meaning |"
 HEADING = re.compile(r"^#{3,4} [0-9.]+ ([A-Za-z]+)$", re.MULTILINE)
 ROW = re.compile(r"^\| `([a-z_]+)` \| ([^|]+) \| ([^|]*) ?\| (yes|no) \| ([^|]+) \|$")
 
 
 def specification() -> str:
-    whole = FORMAT / "spec-v1.md"
-    return (whole if whole.exists() else FORMAT / "spec-v1.part2.md").read_text()
+    return SPECIFICATION.read_text()
 
 
 def tables() -> dict[str, dict[str, tuple[str, bool]]]:
