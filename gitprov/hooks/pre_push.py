@@ -3,6 +3,7 @@
 import sys
 
 from gitprov.errors import GitprovError
+from gitprov.model.wording import plural
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.store import Store
 from gitprov.store.sync import push
@@ -21,7 +22,7 @@ def send_ledger(remote: str) -> None:
         _say(f"runs were not sent: {error}; later: git prov push {remote}")
         return
     if done.runs:
-        _say(f"sent {done.runs} run{'' if done.runs == 1 else 's'} to {remote}")
+        _say(f"sent {plural(done.runs, 'run')} to {remote}")
     for reason in sorted(set(done.refused.values())):
         _say(f"{remote} refuses the ledger: {reason}")
 

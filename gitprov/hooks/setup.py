@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gitprov.hooks.shims import install_shims, program, remove_shims
-from gitprov.store.refs import NOTES
+from gitprov.store.refs import NOTES, OURS, REMOTE
 from gitprov.store.repository import Config, Repository
 from gitprov.store.sync import fetch_refspecs
 
@@ -51,17 +51,26 @@ def uninstall(repository: Repository) -> list[str]:
     """Take everything out; return what was changed, in words."""
     git, config = repository.git, repository.config
     changes = remove_shims(repository)
-    for setting in settings(config):
-        if setting.value in config.all(_stored(setting.name)):
-            git.run(
-                "config", "--local", "--fixed-value", "--unset-all", setting.name, setting.value,
-                good=(0, 5),
-            )  # fmt: skip
-            changes.append(f"{setting.name}: {setting.value} removed")
+    for name, value in _present(config):
+        git.run(
+            "config", "--local", "--fixed-value", "--unset-all", name, value, good=(0, 5)
+        )  # fmt: skip
+        changes.append(f"{name}: {value} removed")
     if config.get(PROGRAM_SETTING):
         git.run("config", "--local", "--unset-all", PROGRAM_SETTING, good=(0, 5))
         changes.append(f"{PROGRAM_SETTING}: removed")
     return changes
+
+
+def _present(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the multi-valued settings of ours that are there, whatever remotes were called."""
+    for remote in config.remotes():
+        name = f"remote.{remote}.fetch"
+        for value in config.all(name):
+            if value.startswith(f"+{OURS}/") and f":{REMOTE}/" in value:
+                yield name, value
+    if NOTES in config.all(_stored(NOTES_SETTING)):
+        yield NOTES_SETTING, NOTES
 
 
 def _stored(name: str) -> str:

@@ -27,7 +27,7 @@ from gitprov.policy.findings import Findings
 from gitprov.store.ledger import Entry, StoredRecord, read_entries
 from gitprov.store.libgit2 import LibgitObjects
 from gitprov.store.objects import MODE_TREE, ObjectReader, decode_commit, decode_tree
-from gitprov.store.refs import LEDGER, PAYLOAD, list_refs, parse_shard
+from gitprov.store.refs import LEDGER, PAYLOAD, list_refs, parse_shard, unreadable_refs
 from gitprov.store.store import Store
 
 _RUN_TRAILER = b"Prov-Run: "
@@ -50,14 +50,19 @@ def verify(store: Store) -> Findings:
 class _Verification:
     def __init__(self, store: Store) -> None:
         self.findings = Findings()
-        self._reader: ObjectReader = LibgitObjects(store.repository.git_dir)
+        self._reader: ObjectReader = LibgitObjects(
+            store.repository.git_dir, store.repository.common_dir
+        )
         self._chains: dict[str, list[_Link]] = defaultdict(list)
         self._digests: dict[str, bytes | None] = {}
         self._dropped_months = False
         refs = list_refs(store.repository.git, LEDGER, PAYLOAD)
         payload_tips = [oid for ref, oid in refs.items() if ref.startswith(PAYLOAD)]
         self._payload = self._payload_files(payload_tips)
+        common_dir = store.repository.common_dir
         try:
+            for ref in unreadable_refs(common_dir, refs, LEDGER):
+                self.findings.failed("entries", ref, "the ref is unreadable")
             self._check_ledger({ref: oid for ref, oid in refs.items() if ref.startswith(LEDGER)})
             self._check_writers()
         finally:

@@ -2,43 +2,37 @@
 
 Under the lock: objects first (one kept pack), then ledger, keep and payload refs in one
 transaction, then the journal's folders go. A drain that is killed anywhere leaves either a run in
-the journal or a run in both places, which the next drain recognises. Specification: section 9.
+the journal or a run in both places, which the next drain recognises. A run that can never be
+written is set aside and holds up no other. Specification: section 9.
 """
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from gitprov.codec import canonical
+from gitprov.codec.canonical import Document
 from gitprov.codec.documents import to_document
-from gitprov.codec.records import decode_record, encode_record, file_name
-from gitprov.errors import MalformedRecord, StoreBusy
-from gitprov.model.ids import new_id, short
-from gitprov.model.ledger import START_SCHEMA, Start, Tip
-from gitprov.model.run import RUN_SCHEMA, Agent, Run, Writer
-from gitprov.model.wording import run_line
+from gitprov.codec.records import decode_record
+from gitprov.errors import GitFailed, MalformedRecord, StoreBusy, StoreDamaged
+from gitprov.model.run import RUN_SCHEMA, Run, Writer
 from gitprov.store.durable import sync_folders
 from gitprov.store.journal import JournalRun
-from gitprov.store.ledger import ENVIRONMENT, list_entries, read_entries
+from gitprov.store.ledger import list_entries, read_entries
 from gitprov.store.lock import store_lock
-from gitprov.store.messages import entry_message, person
-from gitprov.store.notes import stage_notes
-from gitprov.store.objects import MODE_TREE, Commit, decode_commit
-from gitprov.store.pack import Existing, Files, PackBuilder
-from gitprov.store.payload import payload_files
+from gitprov.store.pack import release_leftovers
 from gitprov.store.refs import (
     KEEP,
     LEDGER,
     NOTES,
     PAYLOAD,
-    Area,
     RefMoved,
-    Shard,
     list_refs,
     move_refs,
     parse_shard,
 )
-from gitprov.store.repository import EMPTY_TREE
+from gitprov.store.staging import Place, Ready, Staging
 from gitprov.store.store import Store
 from gitprov.store.writer import (
     ChainEnd,
@@ -50,8 +44,6 @@ from gitprov.store.writer import (
 
 _ATTEMPTS = 5
 
-Refs = dict[str, str]
-
 
 @dataclass(slots=True)
 class Drained:
@@ -59,15 +51,6 @@ class Drained:
 
     recorded: list[str] = field(default_factory=list)
     rejected: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A run whose manifest is final."""
-
-    journal: JournalRun
-    run: Run
-    data: bytes
 
 
 def drain(store: Store, *, wait: float = 60.0) -> Drained:
@@ -81,6 +64,7 @@ def drain(store: Store, *, wait: float = 60.0) -> Drained:
         return done
     store.repository.require_writable()
     with store_lock(store.lock_path, timeout=wait):
+        release_leftovers(store.repository.common_dir)
         for attempt in range(_ATTEMPTS):
             finished = [run for run in store.journal.runs() if run.is_finished]
             if not finished:
@@ -99,45 +83,55 @@ class _Drain:
         self._store = store
         self._git = store.repository.git
         self._done = done
-        self._pack = PackBuilder()
         self._writer = writer_id(store.repository.prov_dir)
-        self._shard = shard_of(self._writer)
-        self._now = time.time_ns()
-        self._month = time.strftime("%Y-%m", time.gmtime(self._now // 1_000_000_000))
-        self._refs = list_refs(self._git, LEDGER, KEEP, PAYLOAD, NOTES)
+        now = time.time_ns()
+        self._place = Place(
+            refs=list_refs(self._git, LEDGER, KEEP, PAYLOAD, NOTES),
+            shard=shard_of(self._writer),
+            month=time.strftime("%Y-%m", time.gmtime(now // 1_000_000_000)),
+            now_ns=now,
+        )
 
     def write(self, finished: Sequence[JournalRun]) -> None:
         """Write one batch and remove it from the journal."""
         end, recorded = self._chain_end()
         ready, end = self._sealed([run for run in finished if run.id not in recorded], end)
-        moves: dict[str, tuple[str | None, str | None]] = {}
         if ready:
-            end = self._stage_ledger(ready, end, moves)
-            self._stage_keep(ready, moves)
-            self._stage_payload(ready, moves)
-        note = self._stage_notes(ready)
-        written = self._pack.write(
-            self._git, self._store.repository.common_dir, fsync=self._store.fsync
-        )
-        if moves:
-            move_refs(self._git, moves, fsync=self._store.fsync)
-            self._sync_refs(moves)
-        written.release()
+            try:
+                end = self._write(ready, end)
+            except GitFailed:
+                if not any(item.snapshot for item in ready):
+                    raise
+                end = self._write(ready, end, careful=True)
         for run in finished:
             if run.id not in self._done.rejected:
                 run.remove()
         save_chain_end(self._store.repository.prov_dir, self._writer, end)
         self._done.recorded += [item.run.id for item in ready]
-        if note:
-            self._move_notes(note)
+
+    def _write(self, ready: Sequence[Ready], end: ChainEnd, *, careful: bool = False) -> ChainEnd:
+        """Make runs reachable, and return where our chain ends then."""
+        staging = Staging(self._store, self._place)
+        try:
+            end = staging.add(ready, end, careful=careful)
+            staging.write()
+            move_refs(self._git, staging.moves, fsync=self._store.fsync)
+            self._sync_refs(staging.moves)
+            if staging.note:
+                self._move_notes(staging.note)
+        finally:
+            staging.release()
+        return end
 
     def _chain_end(self) -> tuple[ChainEnd, set[str]]:
         """Return where our chain ends, and the runs that entered since the cached end."""
         end = load_chain_end(self._store.repository.prov_dir, self._writer)
         ours = {
             ref: oid
-            for ref, oid in self._refs.items()
-            if (shard := parse_shard(ref)) and shard.area == "ledger" and shard.shard == self._shard
+            for ref, oid in self._place.refs.items()
+            if (shard := parse_shard(ref))
+            and shard.area == "ledger"
+            and shard.shard == self._place.shard
         }
         newest = max(ours, default=None)
         if newest == end.ref and (newest is None or ours[newest] == end.tip):
@@ -158,14 +152,15 @@ class _Drain:
                     end = replace(end, sequence=place.sequence - 1).after(record.data)
         return replace(end, environments={}), recorded
 
-    def _sealed(self, runs: Sequence[JournalRun], end: ChainEnd) -> tuple[list[_Ready], ChainEnd]:
+    def _sealed(self, runs: Sequence[JournalRun], end: ChainEnd) -> tuple[list[Ready], ChainEnd]:
         """Give the runs their places in our chain, in the order in which they ended."""
         documents = []
         for run in runs:
-            finished = run.finished
-            if finished is not None:
-                documents.append((finished["manifest"], run))
-        documents.sort(key=lambda pair: (pair[0].get("ended_ns", 0), pair[1].id))
+            try:
+                documents.append((_manifest(run), run))
+            except MalformedRecord as error:
+                self._reject(run, str(error))
+        documents.sort(key=lambda pair: (pair[0]["ended_ns"], pair[1].id))
         ready = []
         for document, journal in documents:
             place = Writer(id=self._writer, sequence=end.sequence + 1, previous=end.digest)
@@ -173,10 +168,11 @@ class _Drain:
             try:
                 data = canonical.encode(document)
                 run = decode_record(RUN_SCHEMA, data).record
-            except MalformedRecord as error:
+                snapshot = tuple(journal.snapshot_objects())
+            except (MalformedRecord, StoreDamaged) as error:
                 self._reject(journal, str(error))
                 continue
-            ready.append(_Ready(journal, run, data))
+            ready.append(Ready(journal, run, data, snapshot))
             end = end.after(data)
         return ready, end
 
@@ -187,133 +183,31 @@ class _Drain:
         journal.path.rename(folder / journal.id)
         self._done.rejected[journal.id] = reason
 
-    def _stage_ledger(
-        self,
-        ready: Sequence[_Ready],
-        end: ChainEnd,
-        moves: dict[str, tuple[str | None, str | None]],
-    ) -> ChainEnd:
-        ref = self._ref("ledger")
-        tip = self._refs.get(ref)
-        environments = dict(end.environments)
-        folders: dict[str, Files] = {}
-        if tip is None:
-            start = self._start()
-            folders[start.id] = {file_name(START_SCHEMA): encode_record(start)}
-        for item in ready:
-            folders[item.run.id] = self._folder(item, environments)
-        oid = self._pack.add_commit(
-            Commit(
-                self._pack.add_tree(folders),
-                (tip,) if tip else (),
-                _author(ready[-1].run.agent, ready[-1].run.ended_ns),
-                person("gitprov", None, self._now),
-                entry_message([item.run for item in ready]),
-            )
-        )
-        moves[ref] = (tip, oid)
-        return replace(end, ref=ref, tip=oid, environments=environments)
-
-    def _folder(self, item: _Ready, environments: dict[str, str]) -> Files:
-        folder: dict[str, bytes | Files | Existing] = {file_name(RUN_SCHEMA): item.data}
-        if item.run.environment is not None:
-            digest = item.run.environment.digest.hex()
-            if digest not in environments:
-                environments[digest] = self._pack.add_tree(_nested(item.journal.environment()))
-            folder[ENVIRONMENT] = Existing(MODE_TREE, environments[digest])
-        return folder
-
-    def _start(self) -> Start:
-        """Return the record that ties a new month to what came before it."""
-        shards = ((ref, oid, parse_shard(ref)) for ref, oid in self._refs.items())
-        earlier = [
-            Tip(ref=ref, commit=oid)
-            for ref, oid, shard in shards
-            if shard and shard.area == "ledger" and shard.month < self._month
-        ]
-        latest = max((tip.ref.split("/")[3] for tip in earlier), default="")
-        continues = tuple(tip for tip in earlier if tip.ref.split("/")[3] == latest)
-        return Start(id=new_id(), month=self._month, continues=continues)
-
-    def _stage_keep(
-        self, ready: Sequence[_Ready], moves: dict[str, tuple[str | None, str | None]]
-    ) -> None:
-        """Hold the sources of the runs: snapshots with their history, or the commits themselves."""
-        for item in ready:
-            for found in item.journal.snapshot_objects():
-                self._pack.add(found.type, found.data)
-        sources = [
-            oid
-            for item in ready
-            if item.run.source and (oid := item.run.source.snapshot or item.run.source.commit)
-        ]
-        ref = self._ref("keep")
-        tip = self._refs.get(ref)
-        kept = decode_commit(self._store.objects.read(tip).data).parents if tip else ()
-        fresh = [oid for oid in dict.fromkeys(sources) if oid not in kept]
-        if fresh:
-            moves[ref] = (tip, self._chain(tip, EMPTY_TREE, fresh, ready, "source"))
-
-    def _stage_payload(
-        self, ready: Sequence[_Ready], moves: dict[str, tuple[str | None, str | None]]
-    ) -> None:
-        folders = {item.run.id: payload_files(item.journal) for item in ready}
-        folders = {run_id: files for run_id, files in folders.items() if files}
-        if folders:
-            ref = self._ref("payload")
-            tip = self._refs.get(ref)
-            tree = self._pack.add_tree(folders)
-            moves[ref] = (tip, self._chain(tip, tree, (), ready, "payload"))
-
-    def _chain(
-        self, tip: str | None, tree: str, more: Iterable[str], ready: Sequence[_Ready], what: str
-    ) -> str:
-        if tree == EMPTY_TREE:
-            self._pack.add("tree", b"")
-        author = person("gitprov", None, self._now)
-        runs = " ".join(short(item.run.id) for item in ready)
-        message = f"{what} of {runs}\n".encode()
-        return self._pack.add_commit(
-            Commit(tree, (*((tip,) if tip else ()), *more), author, author, message)
-        )
-
-    def _stage_notes(self, ready: Sequence[_Ready]) -> str | None:
-        lines: dict[str, list[str]] = {}
-        for item in ready:
-            if item.run.source and item.run.source.commit:
-                lines.setdefault(item.run.source.commit, []).append(run_line(item.run))
-        if not lines:
-            return None
-        return stage_notes(self._pack, self._store.objects, self._refs.get(NOTES), lines, self._now)
-
     def _move_notes(self, note: str) -> None:
         try:
-            move_refs(self._git, {NOTES: (self._refs.get(NOTES), note)}, fsync=False)
+            move_refs(self._git, {NOTES: (self._place.refs.get(NOTES), note)}, fsync=False)
         except StoreBusy:
             return  # somebody writes notes at this moment; they are derived, and made up later
 
     def _sync_refs(self, moves: Iterable[str]) -> None:
         if not self._store.fsync:
             return
-        folders = {self._store.repository.common_dir / ref for ref in moves}
-        parents = {parent for path in folders for parent in list(path.parents)[:3]}
-        sync_folders(sorted(parent for parent in parents if parent.is_dir()))
-
-    def _ref(self, area: Area) -> str:
-        return Shard(area, self._month, self._shard).ref
-
-
-def _author(agent: Agent | None, time_ns: int) -> bytes:
-    return person(agent.name if agent else None, agent.email if agent else None, time_ns)
+        files = {self._store.repository.common_dir / ref for ref in moves}
+        for folder in sorted({parent for path in files for parent in list(path.parents)[:5]}):
+            # Gone where `git pack-refs` has come by: the top, synced too, has the packed refs.
+            with suppress(FileNotFoundError):
+                sync_folders([folder])
 
 
-def _nested(files: dict[str, bytes]) -> Files:
-    """Turn `a/b` names into folders."""
-    folder: dict[str, bytes | Files] = {}
-    for name, data in files.items():
-        *parents, last = name.split("/")
-        place = folder
-        for parent in parents:
-            place = place.setdefault(parent, {})  # type: ignore[assignment]
-        place[last] = data
-    return folder
+def _manifest(journal: JournalRun) -> Document:
+    """Return a run's finished manifest; raise MalformedRecord where there is none to be read."""
+    try:
+        finished = journal.finished
+    except StoreDamaged as error:
+        raise MalformedRecord(str(error)) from error
+    manifest = finished.get("manifest") if finished else None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("ended_ns"), int):
+        raise MalformedRecord("what was finished is no manifest")
+    if manifest.get("id") != journal.id:
+        raise MalformedRecord("the folder has another name than the run in it")
+    return manifest

@@ -6,8 +6,10 @@ pure function of its parents, so that all clones that join the same two make the
 Specification: section 10.
 """
 
+import re
 from collections.abc import Sequence
 
+from gitprov.errors import MalformedRecord
 from gitprov.store.git import Git
 from gitprov.store.ledger import list_entries
 from gitprov.store.objects import Commit, ObjectReader, decode_commit
@@ -16,6 +18,8 @@ from gitprov.store.refs import Area
 from gitprov.store.repository import EMPTY_TREE
 
 _AUTHOR = b"gitprov <unknown>"
+# Seconds and zone; more digits than any date that git's own checks let through.
+_TIME = re.compile(rb"> (\d{1,18}) [+-]\d{4}\Z")
 
 
 def join_chains(
@@ -64,4 +68,7 @@ def _made_anew(pack: PackBuilder, commits: Sequence[Commit], tip: str) -> str:
 
 
 def _time(commit: Commit) -> int:
-    return int(commit.committer.rsplit(b" ", 2)[1])
+    match = _TIME.search(commit.committer)
+    if match is None:
+        raise MalformedRecord("a commit of the chain has no date")
+    return int(match[1])

@@ -12,9 +12,11 @@ One folder a run in `<common dir>/prov/journal/`, named by the run's id:
 Nothing is removed before the ledger has the run. Specification: section 9.
 """
 
+import errno
 import os
 import shutil
 import socket
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -79,7 +81,8 @@ class JournalRun:
             fsync=self._fsync,
         )
         if self._fsync:
-            sync_folders([self.path.parent])
+            # In a new repository the journal's own folder and its parent are new names, too.
+            sync_folders(list(self.path.parents)[:3])
 
     @property
     def started(self) -> Document | None:
@@ -112,7 +115,8 @@ class JournalRun:
             payload = self.path / "payload"
             for path in payload.iterdir():
                 sync_file(path)
-            sync_folders([payload])
+            # Git has synced the snapshot's objects, and no folder.
+            sync_folders([payload, *self._folders(self.objects_dir)])
         write_durably(self.path / _FINISHED, canonical.encode(finished), fsync=self._fsync)
 
     def write_environment(self, files: Mapping[str, bytes]) -> None:
@@ -121,6 +125,8 @@ class JournalRun:
             path = self.path / "environment" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write_durably(path, data, fsync=self._fsync)
+        if self._fsync:
+            sync_folders(self._folders(self.path / "environment"))
 
     def environment(self) -> dict[str, bytes]:
         """Return what `write_environment` stored."""
@@ -137,15 +143,24 @@ class JournalRun:
 
     @cached_property
     def _events_file(self) -> Path:
-        return self.path / f"events-{os.getpid()}-{os.urandom(4).hex()}"
+        # In the order of their making, so that later values win.
+        return self.path / f"events-{os.getpid()}-{time.time_ns():020}-{os.urandom(4).hex()}"
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Add an event of this process; it survives the death of the process at once."""
+        """Add an event of this process; it survives the death of the process at once.
+
+        Raises OSError where it could not be written; those before and after it are not harmed.
+        """
+        frame = encode_event(event)
         descriptor = os.open(self._events_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            os.write(descriptor, encode_event(event))
+            written = os.write(descriptor, frame)
         finally:
             os.close(descriptor)
+        if written < len(frame):
+            # A reader stops at a torn frame: what comes later goes to another file.
+            del self._events_file
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def events(self) -> Iterator[Document]:
         """Yield the events of all contributing processes, those of each in order."""
@@ -160,7 +175,10 @@ class JournalRun:
     def snapshot_objects(self) -> Iterator[Object]:
         """Yield the loose objects of the run's own object store."""
         for path in sorted(self.objects_dir.glob("[0-9a-f][0-9a-f]/*")):
-            header, _, content = zlib.decompress(path.read_bytes()).partition(b"\0")
+            try:
+                header, _, content = zlib.decompress(path.read_bytes()).partition(b"\0")
+            except zlib.error as error:
+                raise StoreDamaged(f"{path} is damaged ({error})") from error
             yield Object(header.split(b" ")[0].decode(), content)
 
     def remove(self) -> None:
@@ -173,6 +191,11 @@ class JournalRun:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         (self.path / _FINISHED).unlink(missing_ok=True)
         self.path.rmdir()
+
+    @staticmethod
+    def _folders(top: Path) -> list[Path]:
+        """Return a folder and those below it; nothing where it does not exist."""
+        return [Path(parent) for parent, _, _ in os.walk(top)]
 
     def _read(self, name: str) -> Document | None:
         try:
@@ -190,19 +213,23 @@ def current_process() -> Document:
     return {
         "host": socket.gethostname(),
         "boot": _boot_id(),
+        "pids": _pid_namespace(),
         "pid": os.getpid(),
         "started": _process_start(os.getpid()),
     }
 
 
 def is_dead(owner: Mapping[str, Any]) -> bool:
-    """Say whether a process is known to be gone; not known (another host) counts as alive."""
+    """Say whether a process is known to be gone.
+
+    Where that cannot be known (another host, another container) it counts as alive.
+    """
     if owner.get("host") != socket.gethostname():
         return False
     if owner.get("boot") != _boot_id():
         return True
     pid = owner.get("pid")
-    if not isinstance(pid, int):
+    if not isinstance(pid, int) or owner.get("pids") != _pid_namespace():
         return False
     try:
         os.kill(pid, 0)
@@ -221,10 +248,22 @@ def _boot_id() -> str:
         return ""
 
 
+def _pid_namespace() -> str:
+    """Return within which process numbers mean what they mean here: containers have their own."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
 def _process_start(pid: int) -> str:
-    """Return the kernel's start time of a process in clock ticks, or nothing where unknown."""
+    """Return the kernel's start time of a process in clock ticks, or nothing where unknown.
+
+    A process that has ended and waits to be reaped has none.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    return stat.rpartition(")")[2].split()[19]
+    words = stat.rpartition(")")[2].split()
+    return "" if words[0] in "ZX" else words[19]

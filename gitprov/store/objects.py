@@ -7,6 +7,7 @@ verification uses).
 """
 
 import hashlib
+import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -19,6 +20,7 @@ MODE_FILE = 0o100644
 MAX_OBJECT_BYTES = 1 << 30
 
 _ID_BYTES = 20
+_ID = re.compile(rb"[0-9a-f]{40}\Z")
 # Names asked for before any answer is read: they must fit into the smallest pipe (4 KiB), or
 # both sides could wait for each other.
 _BATCH = 90
@@ -114,20 +116,25 @@ def encode_commit(commit: Commit) -> bytes:
 def decode_commit(data: bytes) -> Commit:
     """Return the parts of a commit; raise MalformedRecord where the bytes are none."""
     header, separator, message = data.partition(b"\n\n")
-    tree, parents, people = b"", [], {b"author": b"", b"committer": b""}
+    tree = b""
+    parents: list[bytes] = []
+    people = {b"author": b"", b"committer": b""}
     for line in header.split(b"\n"):
         key, _, value = line.partition(b" ")
         if key == b"tree" and not tree:
             tree = value
         elif key == b"parent":
-            parents.append(value.decode("ascii", "replace"))
+            parents.append(value)
         elif key in people:
             people[key] = value
     if not tree or not separator:
         raise MalformedRecord("a commit object has no tree or no message")
+    # Whoever reads on asks git for these: a name that git would resolve must not get there.
+    if not all(_ID.match(oid) for oid in (tree, *parents)):
+        raise MalformedRecord("a commit object names something that is not an object id")
     return Commit(
-        tree.decode("ascii", "replace"),
-        tuple(parents),
+        tree.decode(),
+        tuple(parent.decode() for parent in parents),
         people[b"author"],
         people[b"committer"],
         message,
@@ -167,6 +174,8 @@ class GitObjects:
     def close(self) -> None:
         """End the process."""
         if self._process is not None:
+            # Not politely: it may be about to write an answer that nobody wants to hold.
+            self._process.kill()
             self._process.communicate()
             self._process = None
 
@@ -187,5 +196,8 @@ class GitObjects:
             self.close()
             raise MalformedRecord(f"object {words[0].decode()} is {size} bytes, over the limit")
         data = conversation.stdout.read(size)
+        if len(data) < size:
+            self.close()
+            raise GitFailed(f"object {words[0].decode()} is damaged; see: git fsck")
         conversation.stdout.read(1)
         return Object(kind, data)

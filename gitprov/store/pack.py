@@ -8,9 +8,11 @@ is added, a ref is moved, and only then the protection goes (`Written.release`).
 import hashlib
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from gitprov.errors import GitFailed
 from gitprov.store.durable import sync_folders
 from gitprov.store.git import Git
 from gitprov.store.objects import (
@@ -25,6 +27,8 @@ from gitprov.store.objects import (
 
 _TYPES = {"commit": 1, "tree": 2, "blob": 3}
 _LEVEL = 6
+_ATTEMPTS = 4
+_KEEP_MESSAGE = "gitprov: being linked"
 
 # A folder's content by name: a blob's bytes, a sub-folder, or the id of an object that is there.
 Files = Mapping[str, "bytes | Files | Existing"]
@@ -83,26 +87,43 @@ class PackBuilder:
             entries.append(entry)
         return self.add("tree", encode_tree(entries))
 
-    def write(self, git: Git, common_dir: Path, *, fsync: bool = True) -> Written:
-        """Store all objects as one pack that git has checked (`--strict`), synced and kept."""
+    def write(
+        self, git: Git, common_dir: Path, *, fsync: bool = True, strict: bool = True
+    ) -> Written:
+        """Store all objects as one pack, synced and kept from gc.
+
+        With `strict`, git checks their form and that what they refer to is there. Raises GitFailed
+        where git does not take them; nothing is stored then.
+        """
         if not self._objects:
             return Written(None)
         header = b"PACK" + (2).to_bytes(4, "big") + len(self._objects).to_bytes(4, "big")
         body = b"".join([header, *self._objects.values()])
         pack = body + hashlib.sha1(body, usedforsecurity=False).digest()
-        output = git.run(
-            "index-pack",
-            "--stdin",
-            "--strict",
-            "--keep=gitprov: being linked",
-            stdin=pack,
-            config=[f"core.fsync={'all' if fsync else 'none'}"],
-        )
+        output = _index(git, pack, strict=strict, fsync=fsync)
         name = output.split()[-1].decode()
         folder = common_dir / "objects" / "pack"
         if fsync:
             sync_folders([folder])
         return Written(folder / f"pack-{name}.keep")
+
+
+def _index(git: Git, pack: bytes, *, strict: bool, fsync: bool) -> bytes:
+    """Return what git says of a pack that it has taken in."""
+    arguments = ["--stdin", f"--keep={_KEEP_MESSAGE}", *(["--strict"] if strict else [])]
+    config = [f"core.fsync={'all' if fsync else 'none'}"]
+    for _ in range(_ATTEMPTS - 1):
+        # `git gc --prune=now` removes temporary files that are in use, index-pack's too.
+        with suppress(GitFailed):
+            return git.run("index-pack", *arguments, stdin=pack, config=config)
+    return git.run("index-pack", *arguments, stdin=pack, config=config)
+
+
+def release_leftovers(common_dir: Path) -> None:
+    """Let go of packs whose writer died before it could; only for who holds the lock."""
+    for path in (common_dir / "objects" / "pack").glob("*.keep"):
+        if path.read_text(errors="replace").strip() == _KEEP_MESSAGE:
+            path.unlink(missing_ok=True)
 
 
 def _entry_header(kind: int, size: int) -> bytes:

@@ -5,12 +5,14 @@ Specification: section 2.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from gitprov.errors import StoreBusy
 from gitprov.store.git import Git, last_line
 
+OURS = "refs/prov"
 LEDGER = "refs/prov/ledger"
 KEEP = "refs/prov/keep"
 PAYLOAD = "refs/prov/payload"
@@ -58,6 +60,16 @@ def list_refs(git: Git, *prefixes: str) -> dict[str, str]:
     output = git.run("for-each-ref", "--format=%(objectname) %(refname)", *prefixes)
     pairs = (line.split(" ", 1) for line in os.fsdecode(output).splitlines())
     return {name: oid for oid, name in pairs}
+
+
+def unreadable_refs(common_dir: Path, listed: Collection[str], prefix: str) -> list[str]:
+    """Return the refs below `prefix` that have a file and yet are not `listed`.
+
+    Git leaves refs out of its listings whose file holds no object's name, as after a power loss.
+    """
+    files = (path for path in (common_dir / prefix).rglob("*") if path.is_file())
+    names = (path.relative_to(common_dir).as_posix() for path in files if path.suffix != ".lock")
+    return sorted(name for name in names if name not in listed)
 
 
 class RefMoved(StoreBusy):

@@ -102,7 +102,7 @@ class Config:
     def flag(self, name: str, *, default: bool) -> bool:
         """Return a yes or no, in the spellings that git takes."""
         value = self.get(name)
-        return default if value is None else value.lower() in ("true", "yes", "on", "1", "")
+        return default if value is None else value.lower() in ("true", "yes", "on", "1")
 
     def size(self, name: str, default: int) -> int:
         """Return a number of bytes, with git's suffixes k, m and g."""

@@ -7,6 +7,7 @@ copy saves the walk as long as the ledger's tip is the one that it was read at.
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def writer_id(prov_dir: Path) -> str:
     path = prov_dir / "writer"
     inode = str(prov_dir.stat().st_ino)
     try:
-        words = path.read_text().split()
+        words = path.read_bytes().decode("ascii", "replace").split()
     except FileNotFoundError:
         words = []
     if len(words) == 2 and is_id(words[0]) and words[1] == inode:  # noqa: PLR2004
@@ -73,7 +74,7 @@ def load_chain_end(prov_dir: Path, writer: str) -> ChainEnd:
 
 
 def save_chain_end(prov_dir: Path, writer: str, end: ChainEnd) -> None:
-    """Cache the end of the chain. Losing this file costs a walk, so it is not synced."""
+    """Cache the end of the chain. Losing it costs a walk: it is not synced, and may fail."""
     document: dict[str, Any] = {"writer": writer, "sequence": end.sequence}
     document |= {
         name: value
@@ -82,5 +83,6 @@ def save_chain_end(prov_dir: Path, writer: str, end: ChainEnd) -> None:
     }
     path = prov_dir / "chain"
     temporary = path.with_name(f".chain.{os.getpid()}.tmp")
-    temporary.write_bytes(canonical.encode(document))
-    temporary.replace(path)
+    with suppress(OSError):
+        temporary.write_bytes(canonical.encode(document))
+        temporary.replace(path)

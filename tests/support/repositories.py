@@ -20,11 +20,11 @@ def clean_environment(**more: str) -> dict[str, str]:
     """Return an environment without the developer's git configuration, CI marks or outer run."""
     dropped = ("GIT_", "GITPROV_", "CI")
     env = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
-    bin_folder = str(Path(sys.executable).parent)
+    folders = [str(Path(__file__).parent / "bin"), str(Path(sys.executable).parent)]
     env |= {
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
-        "PATH": f"{bin_folder}{os.pathsep}{env['PATH']}",
+        "PATH": os.pathsep.join([*folders, env["PATH"]]),
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
     }
     return env | IDENTITY | more
@@ -81,6 +81,19 @@ class Clone:
     ) -> subprocess.CompletedProcess[str]:
         """Run gitprov and return the finished process."""
         return self.call(sys.executable, "-m", "gitprov", *arguments, check=check, **env)
+
+    def prov_bytes(self, *arguments: str) -> bytes:
+        """Run gitprov and return the bytes that it prints."""
+        command = [sys.executable, "-m", "gitprov", *arguments]
+        return subprocess.run(
+            command,
+            cwd=self.path,
+            env=clean_environment(),
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            check=True,
+            timeout=120,
+        ).stdout
 
     def call(
         self, *command: str, check: bool = False, cwd: Path | None = None, **env: str

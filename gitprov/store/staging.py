@@ -1,0 +1,227 @@
+"""Finished runs as git objects: what goes into ledger, keep, payload and notes.
+
+One `Staging` is one batch. It reads the repository and changes nothing in it before `write`; the
+refs to be moved afterwards are in `moves`, and the notes commit, which is derived and may fail,
+in `note`. Specification: sections 4 and 9.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from gitprov.codec.records import encode_record, file_name
+from gitprov.errors import GitprovError
+from gitprov.model.ids import new_id, short
+from gitprov.model.ledger import START_SCHEMA, Start, Tip
+from gitprov.model.run import RUN_SCHEMA, Agent, Run
+from gitprov.model.wording import run_line
+from gitprov.store.journal import JournalRun
+from gitprov.store.ledger import ENVIRONMENT
+from gitprov.store.messages import entry_message, person
+from gitprov.store.notes import stage_notes
+from gitprov.store.objects import MODE_TREE, Commit, Object, decode_commit
+from gitprov.store.pack import Existing, Files, PackBuilder, Written
+from gitprov.store.payload import payload_files
+from gitprov.store.refs import NOTES, Area, Shard, parse_shard
+from gitprov.store.repository import EMPTY_TREE
+from gitprov.store.store import Store
+from gitprov.store.writer import ChainEnd
+
+Refs = dict[str, str]
+Moves = dict[str, tuple[str | None, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A run whose manifest is final, and the objects of its snapshot."""
+
+    journal: JournalRun
+    run: Run
+    data: bytes
+    snapshot: tuple[Object, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where and when a batch is written: the refs as they are, our shard, the month."""
+
+    refs: Refs
+    shard: str
+    month: str
+    now_ns: int
+
+
+class Staging:
+    """The objects and ref moves of one batch."""
+
+    def __init__(self, store: Store, place: Place) -> None:
+        self.moves: Moves = {}
+        self.note: str | None = None
+        self._store = store
+        self._git = store.repository.git
+        self._place = place
+        self._pack = PackBuilder()
+        self._written: list[Written] = []
+
+    def add(self, ready: Sequence[Ready], end: ChainEnd, *, careful: bool = False) -> ChainEnd:
+        """Stage runs and return where our chain ends with them.
+
+        `careful` is for when git refused to write the batch: snapshots hold what users have in
+        their work trees. Each is then written apart, and left out where it is not whole.
+        """
+        end = self._ledger(ready, end)
+        self._keep(ready, careful=careful)
+        self._payload(ready)
+        # Notes are derived: what stands in the way of them must not hold up the runs.
+        with suppress(GitprovError):
+            self._notes(ready)
+        return end
+
+    def write(self) -> None:
+        """Store the objects, kept from gc until `release`; raise GitFailed where git refuses."""
+        self._written.append(self._stored(self._pack))
+
+    def release(self) -> None:
+        """Let gc treat the objects as any others; call it once refs reach them, or never will."""
+        for written in self._written:
+            written.release()
+
+    def _stored(self, pack: PackBuilder, *, strict: bool = True) -> Written:
+        common_dir = self._store.repository.common_dir
+        return pack.write(self._git, common_dir, fsync=self._store.fsync, strict=strict)
+
+    def _ledger(self, ready: Sequence[Ready], end: ChainEnd) -> ChainEnd:
+        ref = self._ref("ledger")
+        tip = self._place.refs.get(ref)
+        # Only what this very chain reaches: another month may be dropped at any time.
+        environments = dict(end.environments) if tip and (ref, tip) == (end.ref, end.tip) else {}
+        folders: dict[str, Files] = {}
+        if tip is None:
+            start = self._start()
+            folders[start.id] = {file_name(START_SCHEMA): encode_record(start)}
+        for item in ready:
+            folders[item.run.id] = self._folder(item, environments)
+        oid = self._pack.add_commit(
+            Commit(
+                self._pack.add_tree(folders),
+                (tip,) if tip else (),
+                _author(ready[-1].run.agent, ready[-1].run.ended_ns),
+                person("gitprov", None, self._place.now_ns),
+                entry_message([item.run for item in ready]),
+            )
+        )
+        self.moves[ref] = (tip, oid)
+        return replace(end, ref=ref, tip=oid, environments=environments)
+
+    def _folder(self, item: Ready, environments: dict[str, str]) -> Files:
+        folder: dict[str, bytes | Files | Existing] = {file_name(RUN_SCHEMA): item.data}
+        if item.run.environment is not None:
+            digest = item.run.environment.digest.hex()
+            if digest not in environments:
+                environments[digest] = self._pack.add_tree(_nested(item.journal.environment()))
+            folder[ENVIRONMENT] = Existing(MODE_TREE, environments[digest])
+        return folder
+
+    def _start(self) -> Start:
+        """Return the record that ties a new month to what came before it."""
+        shards = ((ref, oid, parse_shard(ref)) for ref, oid in self._place.refs.items())
+        earlier = [
+            (shard.month, Tip(ref=ref, commit=oid))
+            for ref, oid, shard in shards
+            if shard and shard.area == "ledger" and shard.month < self._place.month
+        ]
+        latest = max((month for month, _ in earlier), default="")
+        continues = tuple(tip for month, tip in earlier if month == latest)
+        return Start(id=new_id(), month=self._place.month, continues=continues)
+
+    def _keep(self, ready: Sequence[Ready], *, careful: bool) -> None:
+        """Hold the sources of the runs: snapshots with their history, or the commits themselves."""
+        reader = self._store.objects
+        sources = {
+            oid: item
+            for item in ready
+            if item.run.source and (oid := item.run.source.snapshot or item.run.source.commit)
+        }
+        ref = self._ref("keep")
+        tip = self._place.refs.get(ref)
+        kept = decode_commit(reader.read(tip).data).parents if tip else ()
+        fresh = []
+        for oid, item in sources.items():
+            if oid in kept:
+                continue
+            if item.snapshot and careful:
+                whole = self._stored_apart(oid, item.snapshot)
+            elif item.snapshot:
+                _add_all(self._pack, item.snapshot)
+                whole = True
+            else:
+                # Gone where the branch was reset and gc came by while the command ran.
+                found = next(reader.read_many([oid]))
+                whole = found is not None and found.type == "commit"
+            if whole:
+                fresh.append(oid)
+        if fresh:
+            self.moves[ref] = (tip, self._chain(tip, EMPTY_TREE, fresh, ready, "source"))
+
+    def _stored_apart(self, oid: str, objects: Sequence[Object]) -> bool:
+        """Store a snapshot as it is; say whether everything that it refers to is here."""
+        pack = PackBuilder()
+        _add_all(pack, objects)
+        self._written.append(self._stored(pack, strict=False))
+        walk = self._git.call("rev-list", "--objects", "--quiet", oid, "--not", "--all")
+        return walk.returncode == 0
+
+    def _payload(self, ready: Sequence[Ready]) -> None:
+        folders = {item.run.id: payload_files(item.journal) for item in ready}
+        folders = {run_id: files for run_id, files in folders.items() if files}
+        if folders:
+            ref = self._ref("payload")
+            tip = self._place.refs.get(ref)
+            tree = self._pack.add_tree(folders)
+            self.moves[ref] = (tip, self._chain(tip, tree, (), ready, "payload"))
+
+    def _chain(
+        self, tip: str | None, tree: str, more: Iterable[str], ready: Sequence[Ready], what: str
+    ) -> str:
+        if tree == EMPTY_TREE:
+            self._pack.add("tree", b"")
+        author = person("gitprov", None, self._place.now_ns)
+        runs = " ".join(short(item.run.id) for item in ready)
+        message = f"{what} of {runs}\n".encode()
+        return self._pack.add_commit(
+            Commit(tree, (*((tip,) if tip else ()), *more), author, author, message)
+        )
+
+    def _notes(self, ready: Sequence[Ready]) -> None:
+        lines: dict[str, list[str]] = {}
+        for item in ready:
+            if item.run.source and item.run.source.commit:
+                lines.setdefault(item.run.source.commit, []).append(run_line(item.run))
+        if lines:
+            tip = self._place.refs.get(NOTES)
+            reader, now = self._store.objects, self._place.now_ns
+            self.note = stage_notes(self._pack, reader, tip, lines, now)
+
+    def _ref(self, area: Area) -> str:
+        return Shard(area, self._place.month, self._place.shard).ref
+
+
+def _add_all(pack: PackBuilder, objects: Iterable[Object]) -> None:
+    for found in objects:
+        pack.add(found.type, found.data)
+
+
+def _author(agent: Agent | None, time_ns: int) -> bytes:
+    return person(agent.name if agent else None, agent.email if agent else None, time_ns)
+
+
+def _nested(files: dict[str, bytes]) -> Files:
+    """Turn `a/b` names into folders."""
+    folder: dict[str, bytes | Files] = {}
+    for name, data in files.items():
+        *parents, last = name.split("/")
+        place = folder
+        for parent in parents:
+            place = place.setdefault(parent, {})  # type: ignore[assignment]
+        place[last] = data
+    return folder

@@ -1,0 +1,185 @@
+"""`git prov init`: says what it changes, changes it once, and takes it out again."""
+
+from pathlib import Path
+
+import pytest
+
+from gitprov.errors import NotARepository
+from tests.support.repositories import Clone
+from tests.support.runs import record
+from tests.support.servers import bare_repository
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Path:
+    return bare_repository(tmp_path / "remote.git")
+
+
+@pytest.fixture
+def clone(tmp_path: Path, remote: Path) -> Clone:
+    clone = Clone.make(tmp_path / "clone")
+    clone.git("remote", "add", "origin", str(remote))
+    return clone
+
+
+def state(git_dir: Path) -> dict[str, bytes]:
+    """Return the configuration and the hooks, byte for byte."""
+    hooks = git_dir / "hooks"
+    files = [git_dir / "config", *(hooks.iterdir() if hooks.exists() else [])]
+    return {path.name: path.read_bytes() + oct(path.stat().st_mode).encode() for path in files}
+
+
+def test_says_what_it_changes(clone: Clone) -> None:
+    said = clone.prov("init")
+    refspec = "+refs/prov/ledger/*:refs/prov-remote/origin/ledger/*"
+    assert f"remote.origin.fetch = {refspec} (git fetch origin brings runs)" in said
+    assert "notes.displayRef = refs/notes/prov" in said
+    assert "prov.program = " in said
+    assert "hook pre-push: installed" in said
+    assert f"gitprov is set up in {clone.path}\n" in said
+    assert "next: git prov run -- COMMAND" in said
+    assert refspec in clone.git("config", "--get-all", "remote.origin.fetch").splitlines()
+    assert clone.git("config", "notes.displayRef") == "refs/notes/prov\n"
+    assert Path(clone.git("config", "prov.program").strip()).is_absolute()
+    assert (clone.path / ".git" / "hooks" / "pre-push").stat().st_mode & 0o111
+
+
+def test_second_time_changes_nothing(clone: Clone) -> None:
+    clone.prov("init")
+    before = state(clone.path / ".git")
+    said = clone.prov("init")
+    assert (
+        said
+        == f"gitprov is set up in {clone.path} (it was before)\nnext: git prov run -- COMMAND\n"
+    )
+    assert state(clone.path / ".git") == before
+
+
+def test_uninstall_leaves_everything_as_it_was(clone: Clone) -> None:
+    before = state(clone.path / ".git")
+    clone.prov("init")
+    record(clone.store())
+    assert state(clone.path / ".git") != before
+    said = clone.prov("init", "--uninstall")
+    assert "hook pre-push: removed" in said
+    assert "the runs stay under refs/prov/" in said
+    assert state(clone.path / ".git") == before
+    assert clone.prov("log", "--oneline").count("\n") == 1
+    again = clone.prov("init", "--uninstall")
+    assert again == "gitprov is taken out; the runs stay under refs/prov/\n"
+    assert state(clone.path / ".git") == before
+
+
+def test_uninstall_gives_back_a_hook(clone: Clone) -> None:
+    hook = clone.path / ".git" / "hooks" / "pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_bytes(b"#!/bin/sh\nexit 0\n")
+    hook.chmod(0o750)
+    before = state(clone.path / ".git")
+    assert "hook pre-push: yours is kept and called first" in clone.prov("init")
+    clone.prov("init")
+    assert "yours is back in place" in clone.prov("init", "--uninstall")
+    assert state(clone.path / ".git") == before
+
+
+def test_other_settings_of_the_same_names_stay(clone: Clone) -> None:
+    clone.git("config", "--add", "notes.displayRef", "refs/notes/review")
+    before = state(clone.path / ".git")
+    clone.prov("init")
+    values = clone.git("config", "--get-all", "notes.displayRef").split()
+    assert values == ["refs/notes/review", "refs/notes/prov"]
+    clone.prov("init", "--uninstall")
+    assert state(clone.path / ".git") == before
+
+
+def test_old_hook_of_ours_is_brought_up_to_date(clone: Clone) -> None:
+    clone.prov("init")
+    hook = clone.path / ".git" / "hooks" / "pre-push"
+    current = hook.read_bytes()
+    hook.write_bytes(current + b"# of an earlier version\n")
+    assert "hook pre-push: installed" in clone.prov("init")
+    assert hook.read_bytes() == current
+    assert not hook.with_name("pre-push.before-gitprov").exists()
+
+
+def test_new_remote_is_picked_up(clone: Clone, remote: Path) -> None:
+    clone.prov("init")
+    clone.git("remote", "add", "team/Second", str(remote))
+    said = clone.prov("init")
+    assert "remote.team/Second.fetch" in said
+    assert "remote.origin.fetch" not in said
+    before = state(clone.path / ".git")
+    assert "(it was before)" in clone.prov("init")
+    assert state(clone.path / ".git") == before
+
+
+def test_renamed_remote_leaves_nothing_behind(clone: Clone) -> None:
+    before = clone.git("config", "--list", "--local")
+    clone.prov("init")
+    clone.git("remote", "rename", "origin", "upstream")
+    clone.prov("init")
+    clone.prov("init", "--uninstall")
+    after = clone.git("config", "--list", "--local")
+    assert after == before.replace("origin", "upstream")
+
+
+def test_runs_of_a_remote_come_along(clone: Clone, tmp_path: Path, remote: Path) -> None:
+    record(clone.store(), 2)
+    clone.prov("init")
+    clone.git("push", "--quiet", "origin", "main")
+    clone.prov("push")
+    other = Clone.of(str(remote), tmp_path / "other")
+    assert "  2 runs from origin\n" in other.prov("init")
+    assert "runs from" not in other.prov("init")
+    third = Clone.of(str(remote), tmp_path / "third")
+    assert "runs from" not in third.prov("init", "--no-fetch")
+    assert third.prov("log") == ""
+
+
+def test_remote_that_cannot_be_reached_is_a_warning(clone: Clone, tmp_path: Path) -> None:
+    clone.git("remote", "add", "away", str(tmp_path / "nowhere"))
+    done = clone.prov_call("init")
+    assert done.returncode == 0
+    assert done.stderr.startswith("gitprov: warning: cannot fetch from away: ")
+    assert "later: git prov pull away" in done.stderr
+    assert "remote.away.fetch" in done.stdout
+
+
+def test_bare_repository(tmp_path: Path, remote: Path) -> None:
+    bare = Clone(remote)
+    before = state(remote)
+    said = bare.prov("init")
+    assert f"gitprov is set up in {remote}\n" in said
+    assert (remote / "hooks" / "pre-push").exists()
+    assert "(it was before)" in bare.prov("init")
+    bare.prov("init", "--uninstall")
+    assert state(remote) == before
+
+
+def test_worktree_shares_the_set_up(clone: Clone, tmp_path: Path) -> None:
+    clone.git("worktree", "add", "--quiet", str(tmp_path / "side"))
+    side = Clone(tmp_path / "side")
+    before = state(clone.path / ".git")
+    assert f"gitprov is set up in {side.path}\n" in side.prov("init")
+    assert (clone.path / ".git" / "hooks" / "pre-push").exists()
+    assert "(it was before)" in clone.prov("init")
+    clone.prov("init", "--uninstall")
+    assert state(clone.path / ".git") == before
+
+
+def test_below_the_top(clone: Clone) -> None:
+    clone.write("deep/er/file", "x")
+    said = Clone(clone.path / "deep" / "er").prov("init")
+    assert f"gitprov is set up in {clone.path}\n" in said
+
+
+def test_without_a_commit(tmp_path: Path) -> None:
+    clone = Clone.make(tmp_path / "unborn", commit=False)
+    assert "gitprov is set up" in clone.prov("init")
+
+
+def test_outside_a_repository(tmp_path: Path) -> None:
+    done = Clone(tmp_path).prov_call("init", GIT_CEILING_DIRECTORIES=str(tmp_path.parent))
+    assert done.returncode == NotARepository.exit_status
+    assert "make one with: git init" in done.stderr
+    assert not (tmp_path / ".git").exists()

@@ -1,0 +1,166 @@
+"""Git servers on loopback ports, for as long as a block runs.
+
+Both serve every bare repository below a folder, with pushes, and answer before the block begins.
+"""
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.support.repositories import Clone, clean_environment
+
+_START_SECONDS = 20.0
+_ATTEMPTS = 5
+
+
+def bare_repository(path: Path) -> Path:
+    """Make a bare repository that servers let anyone push to."""
+    path.mkdir(parents=True)
+    Clone(path).git("init", "--quiet", "--bare", "--initial-branch=main")
+    Clone(path).git("config", "http.receivepack", "true")
+    return path
+
+
+@contextmanager
+def git_daemon(folder: Path) -> Iterator[str]:
+    """Serve the repositories below `folder` over the git protocol; yields the URL above them."""
+    for _ in range(_ATTEMPTS):
+        port = _free_port()
+        # Not through `git daemon`, which would start this as a child of its own.
+        process = subprocess.Popen(
+            [
+                f"{_exec_path()}/git-daemon",
+                "--reuseaddr",
+                "--export-all",
+                "--enable=receive-pack",
+                "--listen=127.0.0.1",
+                f"--port={port}",
+                f"--base-path={folder}",
+                str(folder),
+            ],
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            if _answers(port, process):
+                yield f"git://127.0.0.1:{port}"
+                return
+        finally:
+            process.terminate()
+            process.wait(_START_SECONDS)
+    raise AssertionError("git daemon did not start")
+
+
+@contextmanager
+def http_backend(folder: Path) -> Iterator[str]:
+    """Serve the repositories below `folder` over smart HTTP; yields the URL above them."""
+
+    class Handler(_Backend):
+        top = folder
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(_START_SECONDS)
+
+
+class _Backend(BaseHTTPRequestHandler):
+    """`git http-backend` as CGI has it."""
+
+    top: Path
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._serve(b"")
+
+    def do_POST(self) -> None:
+        self._serve(self._body())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass  # trailers
+        return b"".join(parts)
+
+    def _serve(self, body: bytes) -> None:
+        path, _, query = self.path.partition("?")
+        env = clean_environment(
+            GIT_PROJECT_ROOT=str(self.top),
+            GIT_HTTP_EXPORT_ALL="1",
+            GIT_PROTOCOL=self.headers.get("Git-Protocol", ""),
+            PATH_INFO=path,
+            QUERY_STRING=query,
+            REQUEST_METHOD=self.command,
+            REMOTE_ADDR="127.0.0.1",
+            REMOTE_USER="ada",
+            CONTENT_TYPE=self.headers.get("Content-Type", ""),
+            CONTENT_LENGTH=str(len(body)),
+            HTTP_CONTENT_ENCODING=self.headers.get("Content-Encoding", ""),
+        )
+        answer = subprocess.run(
+            [f"{_exec_path()}/git-http-backend"],
+            input=body,
+            env=env,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        ).stdout
+        head, _, content = answer.partition(b"\r\n\r\n")
+        status, headers = 200, []
+        for line in head.decode("latin-1").splitlines():
+            name, _, value = line.partition(": ")
+            if name.lower() == "status":
+                status = int(value.split()[0])
+            else:
+                headers.append((name, value))
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def _exec_path() -> str:
+    result = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True)
+    return os.fspath(result.stdout.strip())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until somebody listens; say whether it is still our process that does."""
+    end = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            # Somebody else may have taken the port, and ours be about to give up.
+            time.sleep(0.02)
+            return process.poll() is None
+        time.sleep(0.01)
+    return False
