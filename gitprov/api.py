@@ -50,6 +50,7 @@ class LiveRun:
         self._contribution = contribution
         self._owned = owned
         self._finished = False
+        self._process = os.getpid()
         self._outer: LiveRun | None = None
         if owned is not None:
             atexit.register(self._left_unfinished)
@@ -83,9 +84,10 @@ class LiveRun:
     def finish(self, status: Status = "completed", error: str | None = None) -> None:
         """End the run; on return it is recorded for good. More than once does no harm.
 
-        A run that belongs to an outer `git prov run` ends with that command.
+        A run that belongs to an outer `git prov run` ends with that command, and a forked child
+        ends no run of its parent's.
         """
-        if self._finished:
+        if self._finished or os.getpid() != self._process:
             return
         self._finished = True
         atexit.unregister(self._left_unfinished)
@@ -104,7 +106,7 @@ class LiveRun:
             problems = [f"run {owned.id} is not recorded: {fault}"]
         owned.store.close()
         for problem in problems:
-            warnings.warn(problem, GitprovWarning, stacklevel=3)
+            _warn(problem)
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +128,7 @@ class LiveRun:
         def add(to: Contribution) -> None:
             found = to.add_data(role, [path], cwd=Path.cwd(), seen="observed")
             for name, reason in found.missing.items():
-                warnings.warn(f"{name}: {reason}", GitprovWarning, stacklevel=5)
+                _warn(f"{name}: {reason}")
 
         self._add(role, add)
 
@@ -141,7 +143,7 @@ class LiveRun:
         try:
             action(self._contribution)
         except (GitprovError, OSError) as fault:
-            warnings.warn(f"{what} not recorded: {fault}", GitprovWarning, stacklevel=4)
+            _warn(f"{what} not recorded: {fault}")
 
     def _left_unfinished(self) -> None:
         self.finish("aborted", "the program ended without finishing the run")
@@ -193,7 +195,7 @@ def search_runs(query: str | None = None, *, path: StrPath | None = None) -> Ite
     """
     store = Store.open(Path(path) if path is not None else None)
     for problem in catch_up(store).problems:
-        warnings.warn(problem, GitprovWarning, stacklevel=2)
+        _warn(problem)
     try:
         for decoded in History(store).runs(where=query):
             yield decoded.record
@@ -258,15 +260,23 @@ def track(
     return tracked
 
 
+def _warn(message: str) -> None:
+    """Warn at the line of the program that called us, however deep we are."""
+    depth, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, GitprovWarning, stacklevel=depth)
+
+
 def _begin(request: Request) -> LiveRun:
     try:
         owned = ActiveRun.start(Store.open(), request, Path.cwd())
     except (GitprovError, OSError) as fault:
-        warnings.warn(f"the run is not recorded: {fault}", GitprovWarning, stacklevel=4)
+        _warn(f"the run is not recorded: {fault}")
         return LiveRun(None, None)
     missing = owned.started["manifest"].get("missing", {})
     for key in (key for key in missing if key.startswith("inputs.")):
-        warnings.warn(f"{key}: {missing[key]}", GitprovWarning, stacklevel=4)
+        _warn(f"{key}: {missing[key]}")
     return LiveRun(owned.contribution, owned)
 
 
@@ -277,23 +287,23 @@ def _activate(run: LiveRun) -> LiveRun:
 
 
 def _flat(params: Mapping[str, Any]) -> dict[str, Any]:
-
     return {name: scalar(value) for name, value in flatten(params).items()}
 
 
 def _argument(value: Any) -> Any:
     """Return an argument as a parameter; large objects by their type, not by their text."""
-    if isinstance(value, bool | int | float | str) or hasattr(value, "item"):
+    is_number = hasattr(value, "item") and getattr(value, "ndim", None) == 0
+    if is_number or isinstance(value, bool | int | float | str):
         return scalar(value)
     return str(value) if isinstance(value, os.PathLike) else f"<{type(value).__qualname__}>"
 
 
 def _log_result(run: LiveRun, result: Any) -> None:
-    if isinstance(result, Mapping) and result:
-        numbers = {
-            str(key): value
-            for key, value in result.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
-        if len(numbers) == len(result):
-            run.log_metrics(numbers)
+    if isinstance(result, Mapping) and all(_is_number(value) for value in result.values()):
+        run.log_metrics({str(key): value for key, value in result.items()})
+
+
+def _is_number(value: Any) -> bool:
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()  # a NumPy or PyTorch scalar
+    return isinstance(value, int | float) and not isinstance(value, bool)

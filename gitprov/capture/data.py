@@ -14,13 +14,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from gitprov.capture.files import hash_file, raw_text
+from gitprov.capture.url_credentials import without_credentials
 from gitprov.codec.listings import encode_listing
 from gitprov.errors import InputError, MissingDependency
 from gitprov.model.run import Artifact, Seen
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_FILE_URI = "file://"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -55,11 +58,12 @@ def capture_data(
                     found.artifacts.append(artifact)
         except (OSError, InputError, MissingDependency) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            found.missing[f"{role}.{text.encode('utf-8', 'backslashreplace').decode()}"] = reason
-            if _SCHEME.match(text):
-                found.artifacts.append(Artifact(kind="remote", uri=text, seen=seen))
+            shown = without_credentials(text)
+            found.missing[f"{role}.{shown}"] = reason.replace(text, shown)
+            if _is_remote(text):
+                found.artifacts.append(Artifact(kind="remote", uri=shown, seen=seen))
             else:
-                place = _place(cwd / text, top)
+                place = _place(cwd / _file_path(text), top)
                 found.artifacts.append(Artifact(kind="file", seen=seen, **place))
     return found
 
@@ -67,15 +71,26 @@ def capture_data(
 def _artifacts(
     text: str, cwd: Path, top: Path | None, seen: Seen, listings: dict[str, bytes]
 ) -> list[Artifact]:
-    if _SCHEME.match(text) and not text.startswith("file://"):
+    if _is_remote(text):
         return [_remote(text, seen)]
-    path = cwd / text.removeprefix("file://")
+    path = cwd / _file_path(text)
     if not os.path.lexists(path) and glob.has_magic(text):
         matches = sorted(glob.glob(text, root_dir=cwd, recursive=True))  # noqa: PTH207 -- text may be absolute
         if not matches:
             raise InputError("no file matches")
         return [_local(cwd / match, top, seen, listings) for match in matches]
     return [_local(path, top, seen, listings)]
+
+
+def _is_remote(text: str) -> bool:
+    return _SCHEME.match(text) is not None and not text.startswith(_FILE_URI)
+
+
+def _file_path(text: str) -> str:
+    """Return the path that a file URI or a plain path stands for."""
+    if not text.startswith(_FILE_URI):
+        return text
+    return os.fsdecode(unquote_to_bytes(os.fsencode(text.removeprefix(_FILE_URI))))
 
 
 def _local(path: Path, top: Path | None, seen: Seen, listings: dict[str, bytes]) -> Artifact:
@@ -105,13 +120,18 @@ def _local(path: Path, top: Path | None, seen: Seen, listings: dict[str, bytes])
 def _walk(folder: Path) -> list[dict[str, Any]]:
     """Return the listing's items: every file and link below a folder, but git's own folders."""
     items: list[dict[str, Any]] = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if name != ".git")
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]  # noqa: PTH114, PTH118
         for name in (*files, *links):
             path = Path(parent, name)
             items.append({"path": raw_text(path.relative_to(folder))} | _item(path))
     return items
+
+
+def _refuse(error: OSError) -> None:
+    """Stop at a folder that cannot be read: a listing without it would look complete."""
+    raise error
 
 
 def _item(path: Path) -> dict[str, Any]:
@@ -155,5 +175,9 @@ def _remote(uri: str, seen: Seen) -> Artifact:
         # Each driver raises errors of its own; none may stop the run.
         raise InputError(f"cannot read it: {error or type(error).__name__}") from error
     return Artifact(
-        kind="remote", uri=uri, size=size, digest={"sha256": digest.digest()}, seen=seen
+        kind="remote",
+        uri=without_credentials(uri),
+        size=size,
+        digest={"sha256": digest.digest()},
+        seen=seen,
     )

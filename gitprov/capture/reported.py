@@ -6,6 +6,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from gitprov.errors import InputError
 from gitprov.model.run import Scalar
 from gitprov.model.wording import printable
 
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<fraction>\.[0-9]+)?(?P<exponent>[eE][-+]?[0-9]+)?\Z")
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1
 
 
@@ -26,15 +28,16 @@ class Point(NamedTuple):
 
 
 def parse_scalar(text: str) -> Scalar:
-    """Return the bool, int, float or text that a command line value stands for."""
+    """Return the bool, int, float or text that a command line value stands for.
+
+    Numbers are those of JSON: 00123, which may be a postal code, and 1_000 stay text.
+    """
     if text in ("true", "True", "false", "False"):
         return text in ("true", "True")
-    for kind in (int, float):
-        try:
-            return scalar(kind(text))
-        except ValueError:
-            continue
-    return text
+    number = _NUMBER.match(text)
+    if number is None:
+        return text
+    return scalar(float(text) if number["fraction"] or number["exponent"] else int(text))
 
 
 def scalar(value: Any) -> Scalar:
@@ -62,9 +65,12 @@ def step_number(value: Any) -> int:
 def metric_value(value: Any) -> float | str:
     """Return a metric's value: a finite float64, or `nan`, `inf`, `-inf` as text.
 
-    Raises TypeError for what is not a number.
+    Raises TypeError or ValueError for what is not a number.
     """
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ValueError("the integer is too large for a metric") from error
     return (number or 0.0) if math.isfinite(number) else str(number)
 
 
@@ -84,15 +90,18 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def read_params_file(path: Path) -> dict[str, Scalar]:
     """Return the parameters in a JSON, YAML or TOML file; raise InputError."""
-    return {name: scalar(value) for name, value in flatten(_read_mapping(path)).items()}
+    return {name: scalar(value) for name, value in _read_flat(path).items()}
 
 
 def read_metrics_file(path: Path) -> list[Point]:
     """Return the numbers in a JSON, YAML or TOML file; raise InputError."""
     points = []
-    for name, value in flatten(_read_mapping(path)).items():
+    for name, value in _read_flat(path).items():
         if isinstance(value, int | float) and not isinstance(value, bool):
-            points.append(Point(name, metric_value(value), None))
+            try:
+                points.append(Point(name, metric_value(value), None))
+            except ValueError as error:
+                raise InputError(f"cannot read {path}: {name}: {error}") from error
     return points
 
 
@@ -116,7 +125,7 @@ def _point(line: str) -> Point | None:
         return None
 
 
-def _read_mapping(path: Path) -> Mapping[str, Any]:
+def _read_flat(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -127,7 +136,10 @@ def _read_mapping(path: Path) -> Mapping[str, Any]:
         raise InputError(f"cannot read {path}: {error}") from error
     if not isinstance(content, Mapping):
         raise InputError(f"{path} holds no names and values")
-    return content
+    try:
+        return flatten(content)
+    except RecursionError as error:  # in YAML, a list can hold itself
+        raise InputError(f"cannot read {path}: it is nested too deeply") from error
 
 
 def _parse(path: Path, data: bytes) -> Any:

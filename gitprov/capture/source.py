@@ -156,7 +156,7 @@ class _Snapshot:
         tree = self._git("write-tree", env=env).decode().strip()
         index.unlink()
         parents = ["-p", source.commit] if source.commit else []
-        person = {"NAME": "gitprov", "EMAIL": "unknown", "DATE": f"{self._time} +0000"}
+        person = {"NAME": "gitprov", "EMAIL": "unknown", "DATE": f"@{self._time} +0000"}
         env |= {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
                 for key, value in person.items()}  # fmt: skip
         commit = self._git(

@@ -7,8 +7,8 @@ module with an `app` and one line in `VERBS`.
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TextIO
 
 from gitprov.version import __version__
 
@@ -82,13 +82,11 @@ def _call(name: str, arguments: Sequence[str]) -> int:
 
     app = import_module(VERBS[name].module).app
     try:
-        app(args=list(arguments), prog_name=f"git prov {name}", standalone_mode=True)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        return _invoke(app, name, arguments)
     except GitprovError as error:
         if os.environ.get("GITPROV_DEBUG") == "1":
             raise
-        print(f"git prov: {error}", file=sys.stderr)
+        _complain("git prov", str(error))
         return error.exit_status
     except BrokenPipeError:
         # The reader has gone, as `head` does; nothing is left to say. Python would complain
@@ -100,9 +98,37 @@ def _call(name: str, arguments: Sequence[str]) -> int:
     except OSError as error:
         if os.environ.get("GITPROV_DEBUG") == "1":
             raise
-        print(f"git prov: {error}; GITPROV_DEBUG=1 shows where", file=sys.stderr)
+        _complain("git prov", f"{error}; GITPROV_DEBUG=1 shows where")
         return GitprovError.exit_status
-    return 0
+    except Exception as error:
+        # Wrong usage. The framework's class has another home in each of its versions.
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message().rstrip(".")
+        _complain(f"git prov {name}", f"{message}; see: git prov {name} -h")
+        return _USAGE_STATUS
+
+
+def _invoke(app: Callable[..., object], name: str, arguments: Sequence[str]) -> int:
+    """Call a verb's application and return its exit status; its errors are raised."""
+    stdout: TextIO | None = sys.stdout
+    try:
+        status = app(args=list(arguments), prog_name=f"git prov {name}", standalone_mode=False)
+        # Here, where a reader that has gone is noticed, and not when Python shuts down.
+        if stdout is not None:  # closed by who started us
+            stdout.flush()
+    except SystemExit as stop:
+        # The framework's answer to a broken pipe: it swaps stdout and exits with 1.
+        return _BROKEN_PIPE_STATUS if sys.stdout is not stdout else int(stop.code or 0)
+    return status if isinstance(status, int) else 0
+
+
+def _complain(who: str, message: str) -> None:
+    """Say in one line what went wrong."""
+    # Late: nearly all goes well.
+    from gitprov.model.wording import printable  # noqa: PLC0415
+
+    print(f"{who}: {printable(' '.join(message.split()))}", file=sys.stderr)
 
 
 def _nearest(name: str) -> str:

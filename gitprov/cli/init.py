@@ -8,7 +8,7 @@ from gitprov.cli.terminal import say, verb
 from gitprov.errors import GitprovError
 from gitprov.hooks.setup import install
 from gitprov.hooks.setup import uninstall as take_out
-from gitprov.model.wording import printable
+from gitprov.model.wording import plural, printable
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.repository import Repository
 from gitprov.store.store import Store
@@ -55,6 +55,6 @@ def _fetch_all(store: Store) -> None:
             say(f"gitprov: warning: {error}; later: git prov pull {remote}")
             continue
         if done.runs:
-            print(f"  {done.runs} run{'' if done.runs == 1 else 's'} from {remote}")
+            print(f"  {plural(done.runs, 'run')} from {remote}")
         for refusal in done.refused:
             say(f"gitprov: warning: {refusal}")

@@ -41,10 +41,8 @@ def log(
             for run in runs:
                 print(json_line(run.document))
             return
-        if not history.count():
-            say("no runs are recorded here; record one with: git prov run -- COMMAND")
-            return
         style, now_ns = style_for(store.repository), time.time_ns()
+        number = -1
         with paged(store.repository):
             for number, run in enumerate(runs):
                 run_id = history.short_id(run.record.id)
@@ -52,3 +50,6 @@ def log(
                     print(oneline(run.record, run_id, style))
                 else:
                     print("\n" * bool(number) + paragraph(run.record, run_id, style, now_ns=now_ns))
+        # Afterwards: a query or range that cannot be understood is an error in any repository.
+        if number < 0 and not history.count():
+            say("no runs are recorded here; record one with: git prov run -- COMMAND")

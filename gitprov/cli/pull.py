@@ -5,11 +5,17 @@ from typing import Annotated
 import typer
 
 from gitprov.cli.catching_up import current_store
-from gitprov.cli.remotes import Remote, accepted_text, chosen_remote
-from gitprov.cli.terminal import say, verb
-from gitprov.errors import RemoteFailed
+from gitprov.cli.remotes import (
+    Remote,
+    accepted_document,
+    accepted_text,
+    chosen_remote,
+    fail_on,
+)
+from gitprov.cli.terminal import Json, verb
 from gitprov.store.refs import AREAS
 from gitprov.store.sync import pull as pull_chains
+from gitprov.views.json import json_line
 
 app = verb()
 
@@ -20,13 +26,14 @@ def pull(
     payload: Annotated[
         bool, typer.Option("--payload", help="Fetch logs, series and listings too.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Fetch runs and their sources from a remote, check them, and take them in."""
     with current_store() as store:
         name = chosen_remote(store.repository, remote)
         done = pull_chains(store, name, AREAS if payload else ("ledger", "keep"))
+    if as_json:
+        print(json_line({"schema": "pull.1", **accepted_document(done, name)}))
+    else:
         print(accepted_text(done, name))
-        for refusal in done.refused:
-            say(f"gitprov: {refusal}")
-        if done.refused:
-            raise RemoteFailed(f"{name} has chains that break the format; they were left out")
+    fail_on(done.refused, f"{name} has chains that break the format; they were left out")

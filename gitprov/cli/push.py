@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from gitprov.cli.catching_up import current_store
-from gitprov.cli.remotes import Remote, chosen_remote, pushed_text
-from gitprov.cli.terminal import say, verb
-from gitprov.errors import RemoteFailed
+from gitprov.cli.remotes import Remote, chosen_remote, fail_on, pushed_document, pushed_text
+from gitprov.cli.terminal import Json, verb
 from gitprov.store.sync import preview
 from gitprov.store.sync import push as push_chains
+from gitprov.views.json import json_line
 
 app = verb()
 
@@ -20,6 +20,7 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Send runs to a remote, with their sources and logs.
 
@@ -28,12 +29,12 @@ def push(
     """
     with current_store() as store:
         name = chosen_remote(store.repository, remote)
-        if dry_run:
-            print(pushed_text(preview(store, name), name, "would send"))
-            return
-        done = push_chains(store, name)
-        print(pushed_text(done, name))
-        for ref, reason in done.refused.items():
-            say(f"gitprov: {name} refuses {ref}: {reason}")
-        if done.refused:
-            raise RemoteFailed(f"{name} has refused {len(done.refused)} refs; ask who runs it")
+        done = preview(store, name) if dry_run else push_chains(store, name)
+    if as_json:
+        print(json_line({"schema": "push.1", "dry_run": dry_run, **pushed_document(done, name)}))
+    else:
+        print(pushed_text(done, name, "would send" if dry_run else "sent"))
+    fail_on(
+        [f"{name} refuses {ref}: {reason}" for ref, reason in done.refused.items()],
+        f"{name} has refused some refs; ask who runs it",
+    )

@@ -1,10 +1,13 @@
 """What push, pull and sync have in common: which remote, and saying what happened."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
+from gitprov.cli.terminal import say
 from gitprov.errors import RemoteFailed
+from gitprov.model.wording import plural, printable
 from gitprov.store.acceptance import Accepted
 from gitprov.store.repository import Repository
 from gitprov.store.sync import Pushed
@@ -30,11 +33,6 @@ def chosen_remote(repository: Repository, name: str | None) -> str:
     raise RemoteFailed("there is no remote; add one with: git remote add origin URL")
 
 
-def plural(count: int, word: str) -> str:
-    """Return `1 run`, `2 runs`."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
 def pushed_text(done: Pushed, remote: str, verb: str = "sent") -> str:
     """Return what was sent, in words."""
     if not done.refs:
@@ -43,10 +41,33 @@ def pushed_text(done: Pushed, remote: str, verb: str = "sent") -> str:
     if done.snapshots:
         parts.append(f"{plural(done.snapshots, 'snapshot')} of uncommitted work")
     if done.commits:
-        parts.append(f"{plural(done.commits, 'commit')} that were not pushed before")
+        were = "was" if done.commits == 1 else "were"
+        parts.append(f"{plural(done.commits, 'commit')} that {were} not pushed before")
     return f"{verb} {', '.join(parts)} to {remote}"
 
 
 def accepted_text(done: Accepted, remote: str) -> str:
     """Return what was taken in, in words."""
     return f"{plural(done.runs, 'new run')} from {remote}"
+
+
+def pushed_document(done: Pushed, remote: str) -> dict[str, Any]:
+    """Return what was sent, for JSON."""
+    return {
+        "remote": remote,
+        "sent": {"runs": done.runs, "snapshots": done.snapshots, "commits": done.commits},
+        "refused": done.refused,
+    }
+
+
+def accepted_document(done: Accepted, remote: str) -> dict[str, Any]:
+    """Return what was taken in, for JSON."""
+    return {"remote": remote, "received": {"runs": done.runs}, "not_taken_in": done.refused}
+
+
+def fail_on(problems: Sequence[str], summary: str) -> None:
+    """Say each problem and raise RemoteFailed, if there is any."""
+    for problem in problems:
+        say(f"gitprov: {printable(problem)}")
+    if problems:
+        raise RemoteFailed(summary)

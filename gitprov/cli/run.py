@@ -1,6 +1,10 @@
 """`git prov run`: a command, recorded."""
 
 import shlex
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +15,21 @@ from gitprov.capture.reported import parse_scalar
 from gitprov.cli.terminal import say, verb
 from gitprov.model.ids import short
 from gitprov.model.run import Run, Scalar, Source
-from gitprov.model.wording import duration_text, printable, size_text, status_text
+from gitprov.model.wording import duration_text, plural, printable, size_text, status_text
 from gitprov.recorder.command import CommandOptions, CommandRun
 
 app = verb()
-_MAX_WARNINGS = 2
+_MAX_LINES = 6
+_LATE_SECONDS = 1.0
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @app.command(
-    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+    context_settings={
+        "allow_interspersed_args": False,
+        "help_option_names": ["-h", "--help"],
+        "ignore_unknown_options": False,
+    },
     epilog="The command's output, signals and exit status are its own.",
 )
 def run(
@@ -62,21 +72,40 @@ def run(
     )
     recorded = CommandRun(options, Path.cwd())
     recorded.begin()
-    if not quiet and recorded.run is not None:
-        say(f"gitprov: run {short(recorded.run.id)} ({recorded.run.name}) started")
-    _say_warnings(recorded)
+    _say_start(recorded, quiet=quiet)
     try:
         outcome = recorded.execute()
     except CommandUnstartable as fault:
         recorded.abandon(str(fault), fault.shell_status)
-        say(f"gitprov: {fault}")
+        _say_end([printable(str(fault))], recorded.warnings)
         raise typer.Exit(fault.shell_status) from None
-    recorded.finish(outcome)
-    if not quiet and recorded.recorded is not None:
-        for line in _summary(recorded.recorded):
-            say(f"gitprov: {line}")
-    _say_warnings(recorded)
+    with _unhurried():
+        recorded.finish(outcome)
+    done = recorded.recorded
+    _say_end([] if quiet or done is None else _summary(done), recorded.warnings)
     raise typer.Exit(outcome.shell_status)
+
+
+@contextmanager
+def _unhurried() -> Iterator[None]:
+    """Keep signals that were meant for the command from ending us before the run is recorded.
+
+    A Ctrl-C reaches us once by the terminal and once through git, and may come late. One that is
+    typed after the first second is meant for us: hashing large outputs takes its time.
+    """
+    began = time.monotonic()
+
+    def interrupt(_number: int, _frame: object) -> None:
+        if time.monotonic() - began > _LATE_SECONDS:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _params(words: list[str]) -> dict[str, Scalar]:
@@ -89,13 +118,28 @@ def _params(words: list[str]) -> dict[str, Scalar]:
     return params
 
 
-def _say_warnings(run: CommandRun) -> None:
-    """Say the warnings so far, a few in full, and forget them."""
-    for warning in run.warnings[:_MAX_WARNINGS]:
+def _say_start(recorded: CommandRun, *, quiet: bool) -> None:
+    """Say in one line that the run begins, with the first thing that is wrong already."""
+    parts = []
+    if recorded.run is not None and not quiet:
+        parts.append(f"run {short(recorded.run.id)} ({recorded.run.name}) started")
+    if recorded.warnings:
+        parts.append(f"warning: {printable(recorded.warnings.pop(0))}")
+    if parts:
+        say(f"gitprov: {'; '.join(parts)}")
+
+
+def _say_end(lines: list[str], warnings: list[str]) -> None:
+    """Say how it ended, and as many warnings as there is room for."""
+    for line in lines:
+        say(f"gitprov: {line}")
+    room = _MAX_LINES - len(lines)
+    if len(warnings) > room:
+        room -= 1
+    for warning in warnings[:room]:
         say(f"gitprov: warning: {printable(warning)}")
-    if (rest := len(run.warnings) - _MAX_WARNINGS) > 0:
-        say(f"gitprov: and {rest} more warnings; the record has them: git prov show")
-    run.warnings.clear()
+    if rest := warnings[room:]:
+        say(f"gitprov: and {plural(len(rest), 'more warning')}; what is missing: git prov show")
 
 
 def _summary(run: Run) -> list[str]:
@@ -106,7 +150,7 @@ def _summary(run: Run) -> list[str]:
     lines.append(f"code {where}; environment {printable(python or 'without Python')}")
     if run.inputs or run.outputs:
         known = sum(item.size or 0 for item in (*run.inputs, *run.outputs))
-        counts = f"{len(run.inputs)} inputs, {len(run.outputs)} outputs"
+        counts = f"{plural(len(run.inputs), 'input')}, {plural(len(run.outputs), 'output')}"
         lines.append(f"{counts}, {size_text(known)} hashed")
     lines.append(f"next: git prov show {shlex.quote(short(run.id))}")
     return lines
@@ -121,5 +165,5 @@ def _code(source: Source | None) -> str:
     elif source.dirty:
         text += " with uncommitted changes that could not be captured"
     if source.omitted:
-        text += f", {len(source.omitted)} paths left out"
+        text += f", {plural(len(source.omitted), 'path')} left out"
     return text

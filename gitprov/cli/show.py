@@ -1,5 +1,6 @@
 """`git prov show`: one run, in full."""
 
+import sys
 import time
 from typing import Annotated
 
@@ -36,15 +37,23 @@ def show(
         if as_json:
             print(json_line(found.document))
             return
+        style = style_for(store.repository)  # before the pager stands in for the terminal
         with paged(store.repository):
             if output:
                 data = _payload(store, found.record, OUTPUT_LOG)
                 if data is None:
                     raise PayloadMissing("the run printed nothing, or its output was not kept")
-                print(data.decode("utf-8", "replace"), end="")
+                _write(data)
                 return
-            style = style_for(store.repository)
             print(page(found.record, style, now_ns=time.time_ns(), tail=_tail(store, found.record)))
+
+
+def _write(data: bytes) -> None:
+    """Write bytes to standard output as they are."""
+    view = memoryview(data)
+    while view:  # with PYTHONUNBUFFERED, one call may write a part only
+        view = view[sys.stdout.buffer.write(view) :]
+    sys.stdout.buffer.flush()
 
 
 def _tail(store: Store, run: Run) -> bytes | None:

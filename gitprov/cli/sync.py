@@ -1,24 +1,35 @@
 """`git prov sync`: pull, then push."""
 
 from gitprov.cli.catching_up import current_store
-from gitprov.cli.remotes import Remote, accepted_text, chosen_remote, pushed_text
-from gitprov.cli.terminal import say, verb
-from gitprov.errors import RemoteFailed
+from gitprov.cli.remotes import (
+    Remote,
+    accepted_document,
+    accepted_text,
+    chosen_remote,
+    fail_on,
+    pushed_document,
+    pushed_text,
+)
+from gitprov.cli.terminal import Json, verb
 from gitprov.store.sync import pull, push
+from gitprov.views.json import json_line
 
 app = verb()
 
 
 @app.command()
-def sync(remote: Remote = None) -> None:
+def sync(remote: Remote = None, as_json: Json = False) -> None:
     """Fetch from a remote what is new there, and send it what is new here."""
     with current_store() as store:
         name = chosen_remote(store.repository, remote)
         taken = pull(store, name)
         sent = push(store, name)
+    if as_json:
+        both = {**accepted_document(taken, name), **pushed_document(sent, name)}
+        print(json_line({"schema": "sync.1", **both}))
+    else:
         print(f"{accepted_text(taken, name)}; {pushed_text(sent, name)}")
-        problems = [*taken.refused, *(f"{ref}: {why}" for ref, why in sent.refused.items())]
-        for problem in problems:
-            say(f"gitprov: {problem}")
-        if problems:
-            raise RemoteFailed(f"not everything could be exchanged with {name}")
+    fail_on(
+        [*taken.refused, *(f"{name} refuses {ref}: {why}" for ref, why in sent.refused.items())],
+        f"not everything could be exchanged with {name}",
+    )

@@ -27,8 +27,10 @@ def verb() -> typer.Typer:
 
 
 def say(message: str) -> None:
-    """Tell the user something beside the output."""
-    print(message, file=sys.stderr)
+    """Tell the user something beside the output; one who has stopped listening is no fault."""
+    if sys.stderr is not None:  # closed by who started us; print would turn to standard output
+        with suppress(OSError):
+            print(message, file=sys.stderr)
 
 
 def style_for(repository: Repository) -> Style:
@@ -36,7 +38,7 @@ def style_for(repository: Repository) -> Style:
     setting = repository.config.get("color.prov") or repository.config.get("color.ui", "auto")
     if setting in ("always", "never", "false"):
         return Style(colour=setting == "always")
-    dumb = os.environ.get("TERM", "dumb") == "dumb" or "NO_COLOR" in os.environ
+    dumb = os.environ.get("TERM", "dumb") == "dumb" or bool(os.environ.get("NO_COLOR"))
     return Style(colour=sys.stdout.isatty() and not dumb)
 
 

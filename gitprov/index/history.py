@@ -12,6 +12,7 @@ from gitprov.errors import AmbiguousRun, ObjectMissing, UnknownRevision, Unknown
 from gitprov.index.database import open_index
 from gitprov.model.ids import SHORT_LENGTH, is_id, is_prefix
 from gitprov.model.run import RUN_SCHEMA
+from gitprov.model.wording import encodable
 from gitprov.store.store import Store
 
 LAST = "last"
@@ -78,6 +79,7 @@ class History:
         `last`, `last~2`, an id or its beginning, a run's two-word name; or a commit, branch or
         tag: the newest run made from it. Raises UnknownRun, AmbiguousRun.
         """
+        given, name = name, encodable(name)
         if match := _LAST.match(name):
             return self._nth_newest(int(match[1] or 0), name)
         if is_prefix(name) and (found := self._by_prefix(name)):
@@ -88,7 +90,7 @@ class History:
         ).fetchall()
         if rows:
             return self._one(rows[0][0])
-        return self._newest_of_commit(name)
+        return self._newest_of_commit(given)
 
     def short_id(self, run_id: str) -> str:
         """Return the beginning of an id, as short as tells it from all others here."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import lark
 
 from gitprov.errors import QueryError
+from gitprov.model.wording import encodable
 
 _GRAMMAR = r"""
     ?start: either
@@ -60,16 +61,23 @@ COLUMNS = {
 _OPERATORS = {"=": "=", "==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">=",
               "~": "REGEXP"}  # fmt: skip
 
+# What sqlite takes: expressions to a depth of 1000, and a stack of 100 in its parser.
+_MAX_TERMS = 200
+_MAX_DEPTH = 15
+_INT_END = 1 << 63
+
 
 class Condition(NamedTuple):
     """A condition on the table `runs`, and the parameters for its question marks."""
 
     sql: str
     parameters: tuple[Any, ...]
+    depth: int = 0
 
 
 def compile_query(text: str) -> Condition:
     """Return the condition that a query stands for; raise QueryError, pointing at the place."""
+    text = encodable(text)
     parser = lark.Lark(_GRAMMAR, parser="lalr", transformer=_ToSql())
     try:
         condition: Condition = parser.parse(text)  # type: ignore[assignment]
@@ -78,10 +86,13 @@ def compile_query(text: str) -> Condition:
             raise error.orig_exc from None
         raise
     except lark.exceptions.UnexpectedInput as error:
-        column = error.column if error.column > 0 else len(text) + 1
+        at_end = getattr(getattr(error, "token", None), "type", None) == "$END"
+        place = error.pos_in_stream
+        if at_end or place is None:
+            place = len(text)
         raise QueryError(
-            f"cannot understand the query at position {column}: {text[: column - 1]}»"
-            f"{text[column - 1 :] or 'the end'}; "
+            f"cannot understand the query at position {place + 1}: {text[:place]}»"
+            f"{text[place:] or 'the end'}; "
             'it looks like: metrics.accuracy > 0.9 and params.model = "svm"'
         ) from None
     return condition
@@ -90,6 +101,15 @@ def compile_query(text: str) -> Condition:
 class _ToSql(lark.Transformer[Any, Condition]):
     """Folds the parse tree into one condition, from the leaves up."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._terms = 0
+
+    def _count(self) -> None:
+        self._terms += 1
+        if self._terms > _MAX_TERMS:
+            raise QueryError(f"the query has more than {_MAX_TERMS} terms; ask in several queries")
+
     def either(self, parts: list[Condition]) -> Condition:
         return _joined(" OR ", parts)
 
@@ -97,10 +117,16 @@ class _ToSql(lark.Transformer[Any, Condition]):
         return _joined(" AND ", parts)
 
     def negation(self, parts: list[Condition]) -> Condition:
-        return Condition(f"NOT {parts[0].sql}", parts[0].parameters)
+        self._count()
+        # A field that a run does not have makes a comparison NULL, and NOT NULL is not true.
+        return _combined(f"NOT IFNULL({parts[0].sql}, 0)", parts)
 
     def number(self, parts: list[lark.Token]) -> float:
-        return float(parts[0])
+        try:
+            number = int(parts[0])  # times in nanoseconds do not fit into a float
+        except ValueError:
+            return float(parts[0])
+        return number if abs(number) < _INT_END else float(number)
 
     def text(self, parts: list[lark.Token]) -> str:
         return _unquoted(parts[0])
@@ -112,6 +138,7 @@ class _ToSql(lark.Transformer[Any, Condition]):
         return False
 
     def comparison(self, parts: list[Any]) -> Condition:
+        self._count()
         field, operator, value = str(parts[0]), _OPERATORS[str(parts[1])], parts[2]
         if operator == "REGEXP":
             value = _pattern(value)
@@ -119,9 +146,9 @@ class _ToSql(lark.Transformer[Any, Condition]):
             return Condition(f"(runs.{COLUMNS[field]} {operator} ?)", (value,))
         if not field.startswith(("metrics.", "params.")) and field != "tag":
             raise _unknown(field)
-        column = "number" if isinstance(value, float) else "text"
         if isinstance(value, bool):
             value = str(value).lower()
+        column = "text" if isinstance(value, str) else "number"
         return Condition(
             # Column and operator come from the tables above, never from the query's text.
             "EXISTS (SELECT 1 FROM fields WHERE fields.run = runs.number AND fields.name = ?"  # noqa: S608
@@ -131,8 +158,14 @@ class _ToSql(lark.Transformer[Any, Condition]):
 
 
 def _joined(word: str, parts: list[Condition]) -> Condition:
-    sql = word.join(part.sql for part in parts)
-    return Condition(f"({sql})", tuple(value for part in parts for value in part.parameters))
+    return _combined(f"({word.join(part.sql for part in parts)})", parts)
+
+
+def _combined(sql: str, parts: list[Condition]) -> Condition:
+    depth = 1 + max(part.depth for part in parts)
+    if depth > _MAX_DEPTH:
+        raise QueryError(f"the query is nested deeper than {_MAX_DEPTH} levels; make it flatter")
+    return Condition(sql, tuple(value for part in parts for value in part.parameters), depth)
 
 
 def _unquoted(token: str) -> str:

@@ -23,14 +23,21 @@ def printable(text: RawText) -> str:
         text = text.decode("utf-8", "backslashreplace")
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        letter if unicodedata.category(letter) not in _UNSAFE_CATEGORIES else _escaped(letter)
-        for letter in text
-    )
+    return "".join(_escaped(letter) if is_unsafe(letter) else letter for letter in text)
+
+
+def is_unsafe(letter: str) -> bool:
+    """Say whether a letter could move a cursor, hide others or cannot be encoded."""
+    return unicodedata.category(letter) in _UNSAFE_CATEGORIES
 
 
 def _escaped(letter: str) -> str:
     return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def encodable(text: str) -> str:
+    """Return text that has a UTF-8 form: bytes that came in as surrogates become escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def command_text(argv: Iterable[RawText]) -> str:
@@ -47,9 +54,9 @@ def duration_text(nanoseconds: int) -> str:
     seconds = nanoseconds / _SECOND
     if seconds < 1:
         return f"{nanoseconds // 1_000_000}ms"
-    if seconds < 60:  # noqa: PLR2004
+    if seconds < 59.95:  # noqa: PLR2004 -- it would be shown as 60.0s
         return f"{seconds:.1f}s"
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(max(int(seconds), 60), 60)
     if minutes < 60:  # noqa: PLR2004
         return f"{minutes}m{rest:02}s"
     hours, minutes = divmod(minutes, 60)
@@ -65,9 +72,14 @@ def size_text(count: int) -> str:
     size = float(count)
     for unit in ("KiB", "MiB", "GiB", "TiB"):
         size /= 1024
-        if size < 1024:  # noqa: PLR2004
+        if size < 1023.95:  # noqa: PLR2004 -- it would be shown as 1024.0
             return f"{size:.1f} {unit}"
     return f"{size / 1024:.1f} PiB"
+
+
+def plural(count: int, word: str) -> str:
+    """Return `1 run`, `2 runs`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def number_text(value: float | str) -> str:

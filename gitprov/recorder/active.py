@@ -33,6 +33,7 @@ from gitprov.model.run import (
 from gitprov.model.wording import printable
 from gitprov.recorder.assembly import Ending, assemble
 from gitprov.recorder.contribution import Contribution
+from gitprov.recorder.encodable import encodable_document
 from gitprov.store.store import Store
 from gitprov.version import __version__
 
@@ -89,6 +90,7 @@ class ActiveRun:
             manifest["started_ns"] = started_ns
             environment = _capture_environment(store, request, cwd, manifest)
             journal.write_environment(environment)
+            manifest = encodable_document(manifest)
             started = {"manifest": manifest}
             _check(manifest)
             journal.begin(started)
@@ -126,7 +128,8 @@ def _first_manifest(
         cwd=raw_text(cwd.relative_to(top)) if top and inside else None,
         entrypoint=request.entrypoint,
     )
-    missing = {**captured.missing, **missing_agent, **missing_hardware, **request.missing}
+    missing = {**captured.missing, **missing_agent, **missing_hardware}
+    missing |= {**data.missing, **request.missing}
     if not inside:
         missing["command.cwd"] = "the command runs outside the work tree"
     manifest: Document = {

@@ -3,6 +3,7 @@
 import time
 
 from gitprov.recorder.assembly import Ending, assemble
+from gitprov.recorder.contribution import Contribution
 from gitprov.store.journal import JournalRun
 from gitprov.store.lock import store_lock
 from gitprov.store.store import Store
@@ -24,10 +25,12 @@ def _finish_for(journal: JournalRun) -> bool:
     started = journal.started
     if started is None:
         return False
+    last_sign = _last_sign(journal)
+    Contribution(journal, None).take_reported_lines()
     reason = "the process that recorded the run died"
     ending = Ending(
         status="aborted",
-        ended_ns=max(_last_sign(journal), started["manifest"]["started_ns"]),
+        ended_ns=max(last_sign, started["manifest"]["started_ns"]),
         error=reason,
         missing={"exit_code": reason, "usage": reason, "outputs": reason},
     )

@@ -15,6 +15,7 @@ from gitprov.codec.canonical import Document
 from gitprov.codec.documents import to_document
 from gitprov.codec.events import encode_event
 from gitprov.model.run import Artifact, Metric, Status, Usage
+from gitprov.recorder.encodable import encodable_document
 from gitprov.store.journal import JournalRun
 from gitprov.store.payload import PAYLOAD_ROLES, SERIES
 
@@ -75,7 +76,7 @@ def assemble(journal: JournalRun, started: Document, ending: Ending) -> Document
     _extend(manifest, "metrics", _final_values(found.points))
     _write_series(journal.payload(SERIES), found.points)
     _extend(manifest, "byproducts", [to_document(item) for item in _byproducts(journal)])
-    return manifest
+    return encodable_document(manifest)
 
 
 def _collect(events: Iterable[Document]) -> _Collected:

@@ -13,16 +13,12 @@ from typing import TypeVar
 
 from gitprov.capture.output import OutputSpool
 from gitprov.capture.process import Outcome, run_command
-from gitprov.capture.reported import (
-    Point,
-    read_metrics_file,
-    read_metrics_lines,
-    read_params_file,
-)
+from gitprov.capture.reported import Point, read_metrics_file, read_params_file
 from gitprov.errors import GitprovError, InputError
 from gitprov.model.run import Run, Scalar
 from gitprov.recorder.active import ActiveRun, Request
 from gitprov.recorder.assembly import Ending
+from gitprov.recorder.contribution import METRICS_LINES
 from gitprov.recorder.joined import RUN_ID_VARIABLE, variables_for
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.payload import OUTPUT_LOG, OUTPUT_TAIL, PLAIN_TEXT_BYTES
@@ -30,7 +26,6 @@ from gitprov.store.store import Store
 
 METRICS_VARIABLE = "GITPROV_METRICS"
 DEFAULT_MAX_LOG_BYTES = 64 << 20
-_METRICS_LINES = "metrics.lines"
 
 T = TypeVar("T")
 
@@ -77,7 +72,7 @@ class CommandRun:
         if self.run is not None:
             journal = self.run.contribution.journal
             env |= variables_for(self.run.contribution)
-            env[METRICS_VARIABLE] = str(journal.path / _METRICS_LINES)
+            env[METRICS_VARIABLE] = str(journal.path / METRICS_LINES)
             limit = self.run.store.repository.config.size("prov.log.maxsize", DEFAULT_MAX_LOG_BYTES)
             self._spool = OutputSpool(journal.payload(OUTPUT_LOG), limit=limit)
         return run_command(self.options.argv, env=env, spool=self._spool)
@@ -175,15 +170,8 @@ class CommandRun:
 
     def _add_metrics(self, run: ActiveRun, missing: dict[str, str]) -> None:
         points: list[Point] = []
-        try:
-            reported = (run.contribution.journal.path / _METRICS_LINES).read_bytes()
-        except FileNotFoundError:
-            reported = b""
-        for point in read_metrics_lines(reported):
-            if isinstance(point, Point):
-                points.append(point)
-            else:
-                self.warnings.append(f"not a metric, as in name=0.5 step=3: {point!r}")
+        for line in run.contribution.take_reported_lines():
+            self.warnings.append(f"not a metric, as in name=0.5 step=3: {line!r}")
         for name in self.options.metrics_files:
             modified = _modified(self.cwd / name)
             try:
@@ -207,7 +195,10 @@ class CommandRun:
             return action()
         except (GitprovError, OSError) as error:
             self.warnings.append(f"{what}: {error}")
-            return None
+        except Exception as error:  # noqa: BLE001 -- a mistake of ours must not stop the command
+            fault = f"{type(error).__name__}: {error}"
+            self.warnings.append(f"{what}: a fault in gitprov, please report it: {fault}")
+        return None
 
 
 def _modified(path: Path) -> int | None:

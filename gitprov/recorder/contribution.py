@@ -11,11 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from gitprov.capture.data import CapturedData, capture_data
-from gitprov.capture.reported import Point, flatten, metric_value, scalar, step_number
+from gitprov.capture.reported import (
+    Point,
+    flatten,
+    metric_value,
+    read_metrics_lines,
+    scalar,
+    step_number,
+)
 from gitprov.codec.documents import to_document
 from gitprov.model.run import Seen
 from gitprov.model.wording import printable
+from gitprov.recorder.encodable import encodable_document
 from gitprov.store.journal import JournalRun
+
+METRICS_LINES = "metrics.lines"
 
 StrPath = str | os.PathLike[str]
 
@@ -31,7 +41,7 @@ class Contribution:
         """Add parameters; nested maps get dotted names, later values win."""
         flat = {name: scalar(value) for name, value in flatten(params).items()}
         if flat:
-            self.journal.append({"event": "params", "params": flat})
+            self._append({"event": "params", "params": flat})
 
     def add_metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Add one value of each metric. Raises TypeError or ValueError for no number."""
@@ -42,6 +52,17 @@ class Contribution:
         """Add values that a command has reported."""
         for point in points:
             self._append_metrics({point.name: point.value}, point.step)
+
+    def take_reported_lines(self) -> list[str]:
+        """Add what the command has appended to its metrics file; return the lines that are none."""
+        path = self.journal.path / METRICS_LINES
+        try:
+            found = list(read_metrics_lines(path.read_bytes()))
+        except FileNotFoundError:
+            return []
+        self.add_points(point for point in found if isinstance(point, Point))
+        path.unlink()
+        return [line for line in found if isinstance(line, str)]
 
     def add_data(
         self, role: str, names: Iterable[StrPath], *, cwd: Path, seen: Seen = "declared"
@@ -58,20 +79,23 @@ class Contribution:
         if found.artifacts:
             artifacts = [to_document(artifact) for artifact in found.artifacts]
             event = {"event": "artifacts", "role": role, "artifacts": artifacts}
-            self.journal.append({**event, "missing": found.missing})
+            self._append({**event, "missing": found.missing})
 
     def add_tags(self, tags: Iterable[str]) -> None:
         """Add tags."""
-        self.journal.append({"event": "tags", "tags": [printable(tag) for tag in tags]})
+        self._append({"event": "tags", "tags": [printable(tag) for tag in tags]})
 
     def add_missing(self, missing: Mapping[str, str]) -> None:
         """Say what is not known, and why."""
         if missing:
-            self.journal.append({"event": "missing", "missing": dict(missing)})
+            self._append({"event": "missing", "missing": dict(missing)})
 
     def add_error(self, error: str) -> None:
         """Note what went wrong in this process."""
-        self.journal.append({"event": "error", "error": error})
+        self._append({"event": "error", "error": error})
+
+    def _append(self, event: Mapping[str, Any]) -> None:
+        self.journal.append(encodable_document(event))
 
     def _append_metrics(self, values: Mapping[str, Any], step: int | None) -> None:
         if not values:
@@ -79,4 +103,4 @@ class Contribution:
         event = {"event": "metrics", "values": dict(values), "time_ns": time.time_ns()}
         if step is not None:
             event["step"] = step
-        self.journal.append(event)
+        self._append(event)

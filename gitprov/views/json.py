@@ -1,19 +1,26 @@
 """Records as JSON: the manifest's own keys, one object a line (docs/cli.md, "JSON").
 
 Digests become lowercase hexadecimal text. A path or argument that is not UTF-8 becomes
-`{"hex": "…"}`, so that it is told from text and nothing is lost.
+`{"hex": "…"}`, so that it is told from text and nothing is lost. What could move a cursor or hide
+letters on a terminal stands as an escape.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from gitprov.model.wording import is_unsafe
+
 _DIGEST_KEYS = frozenset({"digest", "previous"})
 
 
 def json_line(document: Mapping[str, Any]) -> str:
     """Return a document as one line of JSON."""
-    return json.dumps(_plain(document, is_digest=False), ensure_ascii=False, allow_nan=False)
+    line = json.dumps(_plain(document, is_digest=False), ensure_ascii=False, allow_nan=False)
+    if line.isascii() and "\x7f" not in line:
+        return line
+    # Such letters stand in text only, where JSON takes an escape for any letter.
+    return "".join(json.dumps(letter)[1:-1] if is_unsafe(letter) else letter for letter in line)
 
 
 def _plain(value: Any, *, is_digest: bool) -> Any:

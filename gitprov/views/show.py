@@ -31,7 +31,7 @@ def page(run: Run, style: Style, *, now_ns: int, tail: bytes | None = None) -> s
         "Outputs": [_artifact(item) for item in run.outputs],
         "Environment": list(_environment(run)),
         "Recorded": list(_recorded(run)),
-        "Missing": list(run.missing.items()),
+        "Missing": [(name, printable(reason)) for name, reason in run.missing.items()],
     }
     for title, rows in sections.items():
         if rows:

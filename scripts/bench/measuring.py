@@ -118,5 +118,6 @@ def machine() -> str:
     """Return the machine in a line."""
     uname = os.uname()
     git = subprocess.run(["git", "--version"], check=True, capture_output=True, text=True)
-    python = sys.version.split()[0]
-    return f"{os.cpu_count()} cores, {uname.sysname} {uname.release.split('-')[0]}, Python {python}, {git.stdout.strip()}"
+    kernel = f"{uname.sysname} {uname.release.split('-')[0]}"
+    python = f"Python {sys.version.split()[0]}"
+    return f"{os.cpu_count()} cores, {kernel}, {python}, {git.stdout.strip()}"

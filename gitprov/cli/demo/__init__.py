@@ -73,7 +73,9 @@ class _Demo:
         self._do(project, "git commit --quiet -m 'Train a classifier of digits'")
         self._tell("gitprov is set up once in a repository.")
         self._do(project, "git prov init")
-        self._tell("From then on, commands run under it. Their output and exit status are their own.")
+        self._tell(
+            "From then on, commands run under it. Their output and exit status are their own."
+        )
         self._do(project, "git prov run -o data/digits.csv -- python prepare.py")
         self._do(project, self._training("a first try", gamma="0.01"))
         self._tell("A change that is not committed is part of the record, too.")
