@@ -22,7 +22,14 @@ from gitprov.store.lock import store_lock
 from gitprov.store.notes import stage_notes
 from gitprov.store.objects import MODE_FILE, MODE_TREE, ObjectReader, decode_tree
 from gitprov.store.pack import PackBuilder
-from gitprov.store.refs import LEDGER, NOTES, RefMoved, list_refs, move_refs
+from gitprov.store.refs import (
+    LEDGER,
+    NOTES,
+    RefMoved,
+    list_refs,
+    move_refs,
+    release_dead_locks,
+)
 from gitprov.store.remote_tips import RemoteTip, mark_read, remote_tips, unread_tips
 from gitprov.store.store import Store
 
@@ -54,7 +61,8 @@ def accept(store: Store) -> Accepted:
             try:
                 done.runs += _accept_chain(store, tip)
             except RefMoved:
-                continue  # somebody moved our ref by hand at this moment: the next command looks
+                # Somebody moved our ref by hand, or was killed at it: the next command looks.
+                release_dead_locks(store.repository.common_dir)
             except (MalformedRecord, ObjectMissing) as error:
                 done.refused.append(
                     f"{tip.shard.ref} of remote {tip.remote} is not taken in: {error}"

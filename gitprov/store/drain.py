@@ -31,6 +31,7 @@ from gitprov.store.refs import (
     list_refs,
     move_refs,
     parse_shard,
+    release_dead_locks,
 )
 from gitprov.store.staging import Place, Ready, Staging
 from gitprov.store.store import Store
@@ -72,9 +73,11 @@ def drain(store: Store, *, wait: float = 60.0) -> Drained:
             try:
                 _Drain(store, done).write(finished)
             except RefMoved:
-                # Somebody moved a ref without our lock: `git fetch` into it, or an update by hand.
+                # Somebody moved a ref without our lock: `git fetch` into it, or an update by hand;
+                # or was killed while doing so.
                 if attempt == _ATTEMPTS - 1:
                     raise
+                release_dead_locks(store.repository.common_dir)
     return done
 
 
@@ -187,7 +190,8 @@ class _Drain:
         try:
             move_refs(self._git, {NOTES: (self._place.refs.get(NOTES), note)}, fsync=False)
         except StoreBusy:
-            return  # somebody writes notes at this moment; they are derived, and made up later
+            # Somebody writes notes at this moment; they are derived, and made up later.
+            release_dead_locks(self._store.repository.common_dir)
 
     def _sync_refs(self, moves: Iterable[str]) -> None:
         if not self._store.fsync:

@@ -5,7 +5,9 @@ Specification: section 2.
 
 import os
 import re
+import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -22,6 +24,7 @@ NOTES = "refs/notes/prov"
 Area = Literal["ledger", "keep", "payload"]
 AREAS: tuple[Area, ...] = ("ledger", "keep", "payload")
 NO_OBJECT = "0" * 40
+DEAD_LOCK_SECONDS = 60
 
 _SHARD_REF = re.compile(
     r"refs/(?:prov|prov-remote/(?P<remote>.+?))"
@@ -70,6 +73,21 @@ def unreadable_refs(common_dir: Path, listed: Collection[str], prefix: str) -> l
     files = (path for path in (common_dir / prefix).rglob("*") if path.is_file())
     names = (path.relative_to(common_dir).as_posix() for path in files if path.suffix != ".lock")
     return sorted(name for name in names if name not in listed)
+
+
+def release_dead_locks(common_dir: Path) -> None:
+    """Remove what a killed `git update-ref` has left of locks on our refs; under the store's lock.
+
+    Git never breaks a lock. It holds one for milliseconds; whoever holds the store's lock knows
+    that no gitprov moves refs, and a lock with a value in it is not gc's, which writes none. A
+    minute is for others: a push into this repository that waits for a hook.
+    """
+    locks = [*(common_dir / OURS).rglob("*.lock"), (common_dir / NOTES).with_suffix(".lock")]
+    for lock in locks:
+        with suppress(FileNotFoundError):
+            found = lock.stat()
+            if found.st_size and time.time() - found.st_mtime > DEAD_LOCK_SECONDS:
+                lock.unlink()
 
 
 class RefMoved(StoreBusy):

@@ -1,0 +1,466 @@
+"""Runs travel with ordinary git: over a path, the git protocol and smart HTTP."""
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitprov.errors import RemoteFailed
+from tests.support.repositories import Clone
+from tests.support.runs import ledger_tips, record, run_ids, runs, use_shard
+from tests.support.servers import bare_repository, git_daemon, http_backend
+
+SILENT = ("--quiet", "--", sys.executable, "-c", "pass")
+
+
+@pytest.fixture(
+    params=["path", pytest.param("git", marks=pytest.mark.daemon),
+            pytest.param("http", marks=pytest.mark.daemon)]
+)  # fmt: skip
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yield the URL of an empty repository on a remote of each kind."""
+    bare_repository(tmp_path / "server" / "lab.git")
+    if request.param == "path":
+        yield str(tmp_path / "server" / "lab.git")
+        return
+    serve = git_daemon if request.param == "git" else http_backend
+    with serve(tmp_path / "server") as base:
+        yield f"{base}/lab.git"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Clone:
+    """Return the bare repository of a remote that is a path."""
+    path = tmp_path / "server" / "lab.git"
+    return Clone(path if path.exists() else bare_repository(path))
+
+
+@pytest.fixture
+def clones(tmp_path: Path, server: Clone) -> Callable[[str], Clone]:
+    """Return a maker of clones that are set up, all with the same first commit."""
+    origin = Clone.make(tmp_path / "seed")
+    origin.git("push", "--quiet", str(server.path), "main")
+
+    def make(name: str) -> Clone:
+        clone = Clone.of(str(server.path), tmp_path / name)
+        clone.prov("init")
+        return clone
+
+    return make
+
+
+def first_clone(url: str, path: Path) -> Clone:
+    clone = Clone.make(path)
+    clone.git("remote", "add", "origin", url)
+    clone.prov("init")
+    return clone
+
+
+def log(clone: Clone) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in clone.prov("log", "--json").splitlines()]
+
+
+def refs(clone: Clone, pattern: str) -> list[str]:
+    return clone.git("for-each-ref", "--format=%(refname)", pattern).split()
+
+
+def has(clone: Clone, oid: str) -> bool:
+    return clone.call("git", "cat-file", "-e", oid).returncode == 0
+
+
+def test_main_job(url: str, tmp_path: Path, server: Clone) -> None:
+    clone = first_clone(url, tmp_path / "here")
+    clone.git("push", "--quiet", "-u", "origin", "main")
+    clone.run("sh", "-c", "echo words")
+    clone.write("train.py", "secret = 1\n")
+    dirty = clone.run("true")
+    clone.git("stash", "--quiet")
+    clone.git("checkout", "--quiet", "-b", "private")
+    unpushed = clone.commit("not for others", {"other.py": "x = 1\n"})
+    clone.run("true", options=["-m", "why"])
+    clone.git("checkout", "--quiet", "main")
+    clone.commit("second", {"more.py": "y = 1\n"})
+    snapshot = json.loads(clone.prov("show", "--json", dirty))["source"]["snapshot"]
+
+    pushed = clone.call("git", "push", check=True)
+    assert "gitprov: sent 3 runs to origin" in pushed.stderr
+    assert refs(server, "refs/prov/ledger")
+    assert not refs(server, "refs/prov/keep") + refs(server, "refs/prov/payload")
+    assert not has(server, snapshot)
+    assert not has(server, unpushed)
+
+    other = Clone.of(url, tmp_path / "there")
+    assert "3 runs from origin" in other.prov("init")
+    assert log(other) == log(clone)
+    verified = other.prov_call("verify")
+    assert verified.returncode == 0, verified.stdout
+    assert "unknown" in verified.stdout
+    assert "git prov pull" in verified.stdout
+    assert snapshot[:12] in verified.stdout
+
+    clone.run("true")
+    clone.git("push", "--quiet")
+    other.git("fetch", "--quiet")
+    assert log(other) == log(clone)
+    assert len(log(other)) == 4
+
+    would = clone.prov("push", "--dry-run")
+    assert not has(server, snapshot)
+    sent = clone.prov("push")
+    assert "1 snapshot of uncommitted work" in sent
+    assert "1 commit" in sent
+    assert would.removeprefix("would send").split() == sent.removeprefix("sent").split()
+    assert has(server, snapshot)
+    assert has(server, unpushed)
+    assert "has everything already" in clone.prov("push")
+
+    other.prov("pull", "--payload")
+    assert has(other, snapshot)
+    assert "could not be checked" not in other.prov("verify")
+
+    other.run("true")
+    assert "sent 1 run" in other.prov("sync")
+    assert "1 new run" in clone.prov("sync")
+    assert log(other) == log(clone)
+    assert len(log(clone)) == 5
+    assert server.git("fsck", "--strict", "--no-dangling") == ""
+
+
+@pytest.mark.parametrize("order", ["here first", "there first"])
+@pytest.mark.parametrize("means", ["git", "prov"])
+def test_diverged_unpublished_runs_meet(
+    clones: Callable[[str], Clone], order: str, means: str
+) -> None:
+    """Both write to the same chain; each ends with the runs of both, at the same commit."""
+    here, there = clones("here"), clones("there")
+    for clone in (here, there):
+        use_shard(clone.store(), "05")
+        record(clone.store(), 3)
+    pair = [here, there] if order == "here first" else [there, here]
+    for _ in range(2):
+        for clone in pair:
+            if means == "prov":
+                clone.prov("push")
+            else:
+                clone.commit("something to push")
+                clone.git("pull", "--quiet", "--rebase", "origin", "main")
+                clone.git("push", "--quiet", "origin", "main")
+    for clone in pair:
+        clone.git("fetch", "--quiet")
+        assert len(log(clone)) == 6
+    assert log(here) == log(there)
+    assert ledger_tips(here.store()) == ledger_tips(there.store())
+    (tip,) = ledger_tips(here.store()).values()
+    assert here.git("rev-list", "--merges", "--count", tip).strip() == "0"
+    assert here.prov_call("verify").returncode == 0
+
+
+def test_published_divergence_is_joined_by_the_same_commit(
+    clones: Callable[[str], Clone], tmp_path: Path
+) -> None:
+    bare_repository(tmp_path / "second.git")
+    here, there = clones("here"), clones("there")
+    for clone in (here, there):
+        clone.git("remote", "add", "second", str(tmp_path / "second.git"))
+        use_shard(clone.store(), "05")
+        record(clone.store(), 2)
+    here.prov("push", "origin")
+    there.prov("push", "second")
+    here.prov("pull", "second")
+    there.prov("pull", "origin")
+    tips = ledger_tips(here.store())
+    assert tips == ledger_tips(there.store())
+    (tip,) = tips.values()
+    assert here.git("rev-list", "--merges", "--count", tip).strip() == "1"
+    assert here.git("rev-parse", f"{tip}^{{tree}}").strip().startswith("4b825dc6")
+    assert len(run_ids(here.store())) == 4
+    for clone in (here, there):
+        record(clone.store())
+        clone.prov("sync", "origin")
+        clone.prov("sync", "second")
+    here.prov("sync", "origin")
+    assert ledger_tips(here.store()) == ledger_tips(there.store())
+    assert len(run_ids(here.store())) == 6
+    assert here.prov_call("verify").returncode == 0
+    assert here.git("fsck", "--strict", "--no-dangling") == ""
+
+
+def test_six_clones_that_push_at_once_lose_nothing(
+    clones: Callable[[str], Clone], server: Clone
+) -> None:
+    everyone = [clones(f"clone{number}") for number in range(6)]
+    expected: list[str] = []
+    for clone in everyone:
+        use_shard(clone.store(), "0b")
+        expected += record(clone.store(), 2)
+    outcomes = []
+
+    def push(clone: Clone) -> None:
+        for _ in range(10):
+            done = clone.prov_call("push")
+            if done.returncode == 0:
+                break
+        outcomes.append(done)
+
+    threads = [threading.Thread(target=push, args=(clone,)) for clone in everyone]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert [done.returncode for done in outcomes] == [0] * 6, [done.stderr for done in outcomes]
+    assert run_ids(server.store()) == sorted(expected)
+    everyone[0].prov("pull")
+    assert len(log(everyone[0])) == 12
+    assert everyone[0].prov_call("verify").returncode == 0
+
+
+@pytest.fixture
+def refusing(server: Clone) -> Clone:
+    hook = server.path / "hooks" / "pre-receive"
+    hook.write_text(
+        "#!/bin/sh\nwhile read -r old new ref; do\n"
+        'case $ref in refs/prov/*) echo "no runs here" >&2; exit 1;; esac\ndone\n'
+    )
+    hook.chmod(0o755)
+    return server
+
+
+def test_remote_that_refuses_runs(clones: Callable[[str], Clone], refusing: Clone) -> None:
+    clone = clones("clone")
+    record(clone.store())
+    commit = clone.commit("second")
+    pushed = clone.call("git", "push", check=True)
+    assert "gitprov: origin refuses the ledger: [remote rejected]" in pushed.stderr
+    assert refusing.git("rev-parse", "main").strip() == commit
+    assert not refs(refusing, "refs/prov")
+    explicit = clone.prov_call("push")
+    assert explicit.returncode == RemoteFailed.exit_status
+    assert "gitprov: origin refuses refs/prov/ledger/" in explicit.stderr
+    assert "Traceback" not in explicit.stderr
+    assert "sent" not in explicit.stdout
+
+
+def test_remote_that_is_away_for_runs_does_not_stop_branches(
+    clones: Callable[[str], Clone], server: Clone, tmp_path: Path
+) -> None:
+    clone = clones("clone")
+    record(clone.store())
+    away = tmp_path / "receive-pack"
+    away.write_text('#!/bin/sh\n[ -z "$GITPROV_PUSHING" ] || exit 1\nexec git-receive-pack "$@"\n')
+    away.chmod(0o755)
+    clone.git("config", "remote.origin.receivepack", str(away))
+    commit = clone.commit("second")
+    pushed = clone.call("git", "push", check=True)
+    assert server.git("rev-parse", "main").strip() == commit
+    assert "gitprov: runs were not sent: cannot push to origin" in pushed.stderr
+    assert "later: git prov push origin" in pushed.stderr
+    clone.git("config", "--unset", "remote.origin.receivepack")
+    clone.prov("push")
+    assert len(run_ids(server.store())) == 1
+
+
+def test_remote_that_is_gone(clones: Callable[[str], Clone], server: Clone) -> None:
+    clone = clones("clone")
+    record(clone.store())
+    server.path.rename(server.path.with_name("gone.git"))
+    for verb in ("push", "pull", "sync"):
+        done = clone.prov_call(verb)
+        assert done.returncode == RemoteFailed.exit_status
+        assert done.stderr.startswith("git prov: cannot ")
+        assert "Traceback" not in done.stderr
+    assert len(log(clone)) == 1
+
+
+CHAINED = """#!/bin/sh
+echo "arguments: $@" >&2
+echo "stdin: $(cat)" >&2
+exit $CHAINED_STATUS
+"""
+
+
+@pytest.mark.parametrize("status", ["0", "3"])
+def test_hook_that_was_there_is_called_first(
+    clones: Callable[[str], Clone], server: Clone, status: str
+) -> None:
+    clone = clones("clone")
+    clone.prov("init", "--uninstall")
+    hook = clone.path / ".git" / "hooks" / "pre-push"
+    hook.write_text(CHAINED)
+    hook.chmod(0o755)
+    assert "yours is kept and called first" in clone.prov("init")
+    record(clone.store())
+    before = server.git("rev-parse", "main").strip()
+    commit = clone.commit("second")
+    pushed = clone.call("git", "push", "origin", "main", CHAINED_STATUS=status)
+    assert f"arguments: origin {server.path}" in pushed.stderr
+    assert f"stdin: refs/heads/main {commit} refs/heads/main {before}" in pushed.stderr
+    assert (pushed.returncode == 0) == (status == "0")
+    assert ("sent 1 run" in pushed.stderr) == (status == "0")
+    assert server.git("rev-parse", "main").strip() == (commit if status == "0" else before)
+
+
+def test_hooks_elsewhere_are_not_touched(
+    clones: Callable[[str], Clone], server: Clone, tmp_path: Path
+) -> None:
+    clone = clones("clone")
+    clone.prov("init", "--uninstall")
+    theirs = tmp_path / "company-hooks"
+    theirs.mkdir()
+    clone.git("config", "core.hooksPath", str(theirs))
+    said = clone.prov("init")
+    assert "core.hooksPath" in said
+    assert 'git prov hook pre-push "$@"' in said
+    assert not list(theirs.iterdir())
+    record(clone.store())
+    (theirs / "pre-push").write_text('#!/bin/sh\nexec git prov hook pre-push "$@"\n')
+    (theirs / "pre-push").chmod(0o755)
+    clone.commit("second")
+    assert "sent 1 run" in clone.call("git", "push", check=True).stderr
+    assert len(run_ids(server.store())) == 1
+
+
+@pytest.mark.parametrize("means", ["environment", "configuration", "no-verify"])
+def test_hook_can_be_told_not_to(clones: Callable[[str], Clone], server: Clone, means: str) -> None:
+    clone = clones("clone")
+    record(clone.store())
+    commit = clone.commit("second")
+    options, env = ["push"], {}
+    if means == "environment":
+        env["GITPROV_HOOKS"] = "0"
+    elif means == "no-verify":
+        options.append("--no-verify")
+    else:
+        clone.git("config", "prov.autopush", "off")
+    pushed = clone.call("git", *options, check=True, **env)
+    assert "gitprov" not in pushed.stderr
+    assert server.git("rev-parse", "main").strip() == commit
+    assert not refs(server, "refs/prov")
+
+
+def test_hook_does_not_call_itself(clones: Callable[[str], Clone], tmp_path: Path) -> None:
+    clone = clones("clone")
+    record(clone.store())
+    calls = tmp_path / "calls"
+    chained = clone.path / ".git" / "hooks" / "pre-push.before-gitprov"
+    chained.write_text(f'#!/bin/sh\necho called >> "{calls}"\n')
+    chained.chmod(0o755)
+    clone.commit("second")
+    clone.git("push", "--quiet")
+    assert calls.read_text() == "called\n"
+
+
+def test_push_with_nothing_new_starts_nothing_but_git(
+    clones: Callable[[str], Clone], tmp_path: Path
+) -> None:
+    clone = clones("clone")
+    clone.git("remote", "rename", "origin", "team/lab")
+    clone.prov("init")
+    record(clone.store())
+    clone.commit("second")
+    assert "sent 1 run to team/lab" in clone.call("git", "push", "team/lab", "main").stderr
+    started = tmp_path / "started"
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\necho started >> "{started}"\n')
+    program.chmod(0o755)
+    clone.git("config", "prov.program", str(program))
+    clone.commit("third")
+    clone.git("push", "--quiet", "team/lab", "main")
+    assert not started.exists()
+    record(clone.store())
+    clone.commit("fourth")
+    clone.git("push", "--quiet", "team/lab", "main")
+    assert started.read_text() == "started\n"
+
+
+def test_remote_with_a_slash_in_its_name(clones: Callable[[str], Clone], server: Clone) -> None:
+    here, there = clones("here"), clones("there")
+    for clone in (here, there):
+        clone.git("remote", "rename", "origin", "team/lab")
+        clone.prov("init")
+    record(here.store())
+    assert "sent 1 run to team/lab" in here.prov("push", "team/lab").replace(",", "")
+    there.git("fetch", "--quiet", "team/lab")
+    assert log(there) == log(here)
+    assert len(log(there)) == 1
+    assert "has everything already" in here.prov("push")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["fetch", "--prune"],
+        ["fetch", "--prune", "--all", "--tags"],
+        ["pull", "--prune"],
+        ["remote", "prune", "origin"],
+        ["push", "--all"],
+        ["push", "--prune", "origin", "refs/heads/*:refs/heads/*"],
+        ["gc", "--prune=now", "--quiet"],
+    ],
+    ids=" ".join,
+)
+def test_everyday_git_loses_no_run(
+    clones: Callable[[str], Clone], server: Clone, command: list[str]
+) -> None:
+    here, there = clones("here"), clones("there")
+    theirs = record(there.store())
+    there.prov("push")
+    ours = record(here.store(), 2)
+    here.git(*command)
+    here.git("fetch", "--quiet")
+    assert sorted(run["id"] for run in log(here)) == sorted(ours + theirs)
+    assert set(run_ids(server.store())) >= set(theirs)
+
+
+def test_remote_that_lost_its_runs_gets_them_again(
+    clones: Callable[[str], Clone], server: Clone
+) -> None:
+    clone = clones("clone")
+    ids = record(clone.store(), 2)
+    clone.prov("push")
+    for ref in refs(server, "refs/prov"):
+        server.git("update-ref", "-d", ref)
+    clone.git("fetch", "--prune", "--quiet")
+    assert len(log(clone)) == 2
+    clone.prov("push")
+    assert run_ids(server.store()) == sorted(ids)
+
+
+def test_worktrees_share_their_runs(clones: Callable[[str], Clone], tmp_path: Path) -> None:
+    clone = clones("clone")
+    clone.git("worktree", "add", "--quiet", str(tmp_path / "side"), "-b", "side")
+    side = Clone(tmp_path / "side")
+    one = clone.run("true")
+    side.write("train.py", "changed = 1\n")
+    other = side.run("true")
+    assert [run["id"] for run in log(clone)] == [other, one]
+    assert log(side) == log(clone)
+    assert log(clone)[0]["source"]["ref"] == "refs/heads/side"
+    places = [run.writer for run in runs(side.store()) if run.writer]
+    assert [place.sequence for place in places] == [1, 2]
+    assert len({place.id for place in places}) == 1
+    for tree in (clone, side):
+        assert tree.prov_call("verify").returncode == 0
+    side.commit("on the side")
+    assert "sent 2 runs" in side.call("git", "push", "origin", "side", check=True).stderr
+
+
+def test_clone_of_nothing_but_the_newest_commit(
+    clones: Callable[[str], Clone], server: Clone, tmp_path: Path
+) -> None:
+    """A shallow clone, as CI makes, takes part."""
+    clone = clones("clone")
+    clone.commit("second")
+    first = record(clone.store())
+    clone.git("push", "--quiet")
+    shallow = Clone.of(f"file://{server.path}", tmp_path / "shallow", "--depth=1")
+    shallow.prov("init")
+    second = shallow.run("true")
+    shallow.prov("push")
+    assert run_ids(server.store()) == sorted([*first, second])
+    clone.git("fetch", "--quiet")
+    assert len(log(clone)) == 2
+    assert clone.prov_call("verify").returncode == 0

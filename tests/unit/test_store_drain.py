@@ -1,0 +1,490 @@
+"""The drain: every acknowledged run reaches the ledger once, and none holds up another."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gitprov.capture.source import capture_source
+from gitprov.codec.documents import to_document
+from gitprov.codec.records import decode_record
+from gitprov.errors import StoreBusy
+from gitprov.model.ids import new_id
+from gitprov.model.ledger import START_SCHEMA
+from gitprov.policy.verify import verify
+from gitprov.store import drain as drain_module
+from gitprov.store import staging
+from gitprov.store.drain import drain
+from gitprov.store.journal import JournalRun
+from gitprov.store.lock import store_lock
+from gitprov.store.refs import KEEP, LEDGER, NOTES, RefMoved, list_refs
+from gitprov.store.repository import Repository
+from gitprov.store.store import Store
+from tests.support.repositories import Clone
+from tests.support.runs import (
+    STARTED_NS,
+    entries,
+    finish,
+    ledger_tips,
+    record,
+    records,
+    run_ids,
+    runs,
+    use_shard,
+)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone.make(tmp_path / "clone")
+
+
+@pytest.fixture
+def store(clone: Clone) -> Store:
+    return clone.store()
+
+
+def waiting(store: Store) -> list[str]:
+    return [run.id for run in store.journal.runs()]
+
+
+def set_month(monkeypatch: pytest.MonkeyPatch, month: str) -> None:
+    now = int(time.mktime(time.strptime(f"{month}-15", "%Y-%m-%d"))) * 1_000_000_000
+    clock = SimpleNamespace(time_ns=lambda: now, strftime=time.strftime, gmtime=time.gmtime)
+    monkeypatch.setattr(drain_module, "time", clock)
+
+
+def finish_dirty(store: Store, clone: Clone, name: str, content: str) -> JournalRun:
+    """Finish a run of a work tree with a change in it."""
+    clone.write(name, content)
+    run_id = new_id()
+    journal = finish(store, id=run_id)
+    shutil.rmtree(journal.path)
+    journal.path.mkdir()
+    captured = capture_source(Repository.discover(clone.path), journal.path)
+    objects = journal.path / "objects"
+    kept = journal.path.with_name("objects")
+    objects.rename(kept)
+    shutil.rmtree(journal.path)
+    assert captured.source is not None
+    journal = finish(store, id=run_id, source=to_document(captured.source))
+    kept.rename(objects)
+    return journal
+
+
+def snapshot_of(journal: JournalRun) -> str:
+    finished = journal.finished
+    assert finished is not None
+    snapshot: str = finished["manifest"]["source"]["snapshot"]
+    return snapshot
+
+
+def test_nothing_to_do_touches_nothing(store: Store) -> None:
+    assert drain(store).recorded == []
+    assert not store.repository.prov_dir.exists()
+
+
+def test_fifty_runs_are_one_commit(store: Store) -> None:
+    ids = [
+        finish(store, ended_ns=STARTED_NS + number, started_ns=STARTED_NS).id
+        for number in range(50, 0, -1)
+    ]
+    done = drain(store)
+    assert done.recorded == ids[::-1]
+    assert waiting(store) == []
+    assert len(entries(store)) == 1
+    assert run_ids(store) == sorted(ids)
+    places = [run.writer for run in sorted(runs(store), key=lambda run: run.ended_ns)]
+    assert [place.sequence for place in places if place] == list(range(1, 51))
+    assert verify(store).is_good
+
+
+def test_unfinished_runs_stay(store: Store) -> None:
+    store.repository.require_writable()
+    alive = store.journal.create(new_id())
+    alive.begin({"manifest": {}})
+    finished = finish(store)
+    assert drain(store).recorded == [finished.id]
+    assert waiting(store) == [alive.id]
+
+
+@pytest.mark.parametrize("with_cache", [True, False])
+def test_crash_before_the_journal_is_emptied_does_not_record_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *, with_cache: bool
+) -> None:
+    record(store, 2)
+    ids = [finish(store).id for _ in range(3)]
+
+    class Killed(BaseException):
+        pass
+
+    def killed(_: JournalRun) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalRun, "remove", killed)
+        with pytest.raises(Killed):
+            drain(store)
+    assert waiting(store) == sorted(ids)
+    tips = ledger_tips(store)
+    if not with_cache:
+        (store.repository.prov_dir / "chain").unlink()
+    late = finish(store)
+    assert drain(store).recorded == [late.id]
+    assert waiting(store) == []
+    assert len(run_ids(store)) == len(set(run_ids(store))) == 6
+    assert ledger_tips(store) != tips
+    assert verify(store).is_good
+
+
+@pytest.mark.parametrize("point", ["write", "move"])
+def test_crash_before_the_ref_moves_loses_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    (first,) = record(store)
+    run = finish(store)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        if point == "write":
+            patch.setattr(staging.Staging, "write", killed)
+        else:
+            patch.setattr(drain_module, "move_refs", killed)
+        with pytest.raises(Killed):
+            drain(store)
+    assert run_ids(store) == [first]
+    assert drain(store).recorded == [run.id]
+    assert run_ids(store) == sorted([first, run.id])
+    assert not list((store.repository.common_dir / "objects" / "pack").glob("*.keep"))
+
+
+def test_ref_that_somebody_moves_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = record(store)
+    (ref,) = ledger_tips(store)
+    original = drain_module.move_refs
+    moved: list[str] = []
+
+    def move(git: Any, changes: Any, *, fsync: bool = True) -> None:
+        if not moved:
+            tip = list_refs(git, LEDGER)[ref]
+            commit = git.run(
+                "-c", "user.name=a", "-c", "user.email=b", "commit-tree", "-p", tip,
+                "-m", "by hand", "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+            ).decode().strip()  # fmt: skip
+            git.run("update-ref", ref, commit)
+            moved.append(commit)
+        original(git, changes, fsync=fsync)
+
+    store.repository.git.run("mktree", stdin=b"")
+    monkeypatch.setattr(drain_module, "move_refs", move)
+    run = finish(store)
+    assert drain(store).recorded == [run.id]
+    assert moved[0] in entries(store)
+    assert run_ids(store) == sorted([first, run.id])
+    assert not list((store.repository.common_dir / "objects" / "pack").glob("*.keep"))
+
+
+def test_ref_that_never_stays_ends_in_an_error(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moved(*_: Any, **__: Any) -> None:
+        raise RefMoved("could not move refs: taken; try again")
+
+    run = finish(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(drain_module, "move_refs", moved)
+        with pytest.raises(StoreBusy):
+            drain(store)
+    assert waiting(store) == [run.id]
+    assert drain(store).recorded == [run.id]
+
+
+def test_lock_that_is_held_leaves_the_runs(store: Store) -> None:
+    run = finish(store)
+    with store_lock(store.lock_path), pytest.raises(StoreBusy):
+        drain(store, wait=0.05)
+    assert drain(store).recorded == [run.id]
+
+
+@pytest.mark.parametrize(
+    "finished",
+    [
+        b"",
+        b"\xc1garbage",
+        b"\x80",
+        b"\x81\xa8manifest\x80",
+        b"\x81\xa8manifest\x01",
+    ],
+    ids=["empty", "garbage", "nothing", "no fields", "no map"],
+)
+def test_malformed_run_is_set_aside(store: Store, finished: bytes) -> None:
+    bad = finish(store)
+    (bad.path / "finished").write_bytes(finished)
+    good = [finish(store).id for _ in range(2)]
+    done = drain(store)
+    assert sorted(done.recorded) == sorted(good)
+    assert list(done.rejected) == [bad.id]
+    assert done.rejected[bad.id]
+    aside = store.repository.prov_dir / "rejected" / bad.id
+    assert (aside / "finished").read_bytes() == finished
+    assert waiting(store) == []
+    assert drain(store).rejected == {}
+    assert verify(store).is_good
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "unknown"},
+        {"ended_ns": "yesterday"},
+        {"ended_ns": -1},
+        {"command": {"argv": []}},
+        {"tags": ["two\nlines"]},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_run_that_breaks_the_format_is_set_aside(store: Store, fields: dict[str, Any]) -> None:
+    bad, good = finish(store, **fields), finish(store)
+    done = drain(store)
+    assert done.recorded == [good.id]
+    assert list(done.rejected) == [bad.id]
+    assert verify(store).is_good
+
+
+def test_run_in_the_folder_of_another_is_set_aside(store: Store) -> None:
+    run = finish(store)
+    other = new_id()
+    run.path.rename(run.path.with_name(other))
+    assert list(drain(store).rejected) == [other]
+
+
+def test_damaged_snapshot_is_set_aside(store: Store) -> None:
+    bad, good = finish(store), finish(store)
+    folder = bad.path / "objects" / "ab"
+    folder.mkdir(parents=True)
+    (folder / ("c" * 38)).write_bytes(b"no zlib")
+    done = drain(store)
+    assert (done.recorded, list(done.rejected)) == ([good.id], [bad.id])
+
+
+def test_new_month_names_what_it_continues(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_shard(store, "03")
+    set_month(monkeypatch, "2026-01")
+    record(store)
+    set_month(monkeypatch, "2026-03")
+    record(store)
+    use_shard(store, "07")
+    (store.repository.prov_dir / "chain").unlink()
+    record(store)
+    march = ledger_tips(store)
+    assert sorted(march) == [
+        f"{LEDGER}/{name}" for name in ("2026-01/03", "2026-03/03", "2026-03/07")
+    ]
+    set_month(monkeypatch, "2026-04")
+    record(store)
+    starts = {
+        start.month: {tip.ref: tip.commit for tip in start.continues}
+        for found in records(store)
+        if found.schema == START_SCHEMA
+        for start in [decode_record(found.schema, found.data).record]
+    }
+    assert starts["2026-01"] == {}
+    assert starts["2026-04"] == {ref: oid for ref, oid in march.items() if "2026-03" in ref}
+    assert verify(store).is_good
+
+
+def test_chain_of_a_writer_goes_on_over_months(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for month in ("2025-11", "2025-12", "2026-01"):
+        set_month(monkeypatch, month)
+        record(store, 2)
+    assert [run.writer.sequence for run in runs(store) if run.writer] == [1, 2, 3, 4, 5, 6]
+    findings = verify(store)
+    assert findings.is_good
+    assert findings.counts["writers"]["checked"] == 6
+
+
+def test_clock_that_goes_back_a_month(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_month(monkeypatch, "2026-02")
+    record(store, 2)
+    set_month(monkeypatch, "2026-01")
+    record(store, 2)
+    set_month(monkeypatch, "2026-02")
+    record(store)
+    assert sorted(run.writer.sequence for run in runs(store) if run.writer) == [1, 2, 3, 4, 5]
+    assert verify(store).is_good
+
+
+def test_dropped_month_leaves_the_rest_readable(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Environments too: a later month must not rely on trees of an earlier one."""
+    lock = {"uv.lock": b"version = 1\n"}
+    set_month(monkeypatch, "2026-01")
+    record(store, 2, environment=lock)
+    set_month(monkeypatch, "2026-02")
+    record(store)
+    git = store.repository.git
+    for ref in ledger_tips(store):
+        if "2026-01" in ref:
+            git.run("update-ref", "-d", ref)
+    git.run("reflog", "expire", "--expire=now", "--all")
+    git.run("gc", "--prune=now", "--quiet")
+    ids = record(store, environment=lock)
+    findings = verify(Store(Repository.discover(store.repository.work_tree)))
+    assert findings.is_good
+    assert findings.counts["months"]["unknown"] == 1
+    assert findings.counts["environments"]["checked"] == 1
+    assert ids[0] in run_ids(store)
+
+
+def test_environments_are_shared_by_tree(store: Store) -> None:
+    lock = {"uv.lock": b"version = 1\n", "deep/er/file": b"\0"}
+    other = {"uv.lock": b"version = 2\n"}
+    record(store, 2, environment=lock)
+    (store.repository.prov_dir / "chain").unlink()
+    record(store, environment=lock)
+    for environment in (lock, other, lock):
+        finish(store, environment=environment)
+    drain(store)
+    trees = [found.environment for found in records(store) if found.schema != START_SCHEMA]
+    assert len(trees) == 6
+    assert len(set(trees)) == 2
+    assert verify(store).counts["environments"] == {"checked": 6, "failed": 0, "unknown": 0}
+
+
+def test_snapshot_and_commit_survive_gc(clone: Clone, store: Store) -> None:
+    head = clone.git("rev-parse", "HEAD").strip()
+    dirty = finish_dirty(store, clone, "new.py", "print(1)\n")
+    snapshot = snapshot_of(dirty)
+    drain(store)
+    clone.git("checkout", "--quiet", "--orphan", "other")
+    clone.commit("unrelated")
+    clone.git("branch", "-D", "main")
+    clone.git("reflog", "expire", "--expire=now", "--all")
+    clone.git("gc", "--prune=now", "--quiet")
+    assert clone.git("show", f"{snapshot}:new.py") == "print(1)\n"
+    assert clone.git("rev-parse", f"{snapshot}^").strip() == head
+    assert clone.git("fsck", "--strict") == ""
+
+
+def test_same_snapshot_twice_is_kept_once(clone: Clone, store: Store) -> None:
+    finish_dirty(store, clone, "new.py", "print(1)\n")
+    drain(store)
+    keep = list_refs(store.repository.git, KEEP)
+    finish_dirty(store, clone, "new.py", "print(1)\n")
+    drain(store)
+    assert list_refs(store.repository.git, KEEP) == keep
+    assert len(run_ids(store)) == 2
+
+
+def test_commit_that_gc_has_taken_holds_nothing_up(clone: Clone, store: Store) -> None:
+    gone = clone.git("commit-tree", "-m", "never reached", "HEAD^{tree}").strip()
+    tree = clone.git("rev-parse", "HEAD^{tree}").strip()
+    lost = finish(store, source={"commit": gone, "tree": tree})
+    kept = finish(store, source={"commit": clone.git("rev-parse", "HEAD").strip(), "tree": tree})
+    clone.git("gc", "--prune=now", "--quiet")
+    assert sorted(drain(store).recorded) == sorted([lost.id, kept.id])
+    findings = verify(store)
+    assert findings.is_good
+    assert findings.counts["sources"] == {"checked": 1, "failed": 0, "unknown": 1}
+
+
+def test_snapshot_of_a_commit_that_gc_has_taken(clone: Clone, store: Store) -> None:
+    first = clone.git("rev-parse", "HEAD").strip()
+    clone.commit("second", {"big.py": "x = 1\n"})
+    lost = finish_dirty(store, clone, "new.py", "print(1)\n")
+    clone.git("reset", "--quiet", "--hard", first)
+    clone.git("reflog", "expire", "--expire=now", "--all")
+    clone.git("gc", "--prune=now", "--quiet")
+    kept = finish_dirty(store, clone, "other.py", "print(2)\n")
+    snapshot = snapshot_of(kept)
+    assert sorted(drain(store).recorded) == sorted([lost.id, kept.id])
+    assert waiting(store) == []
+    clone.git("gc", "--prune=now", "--quiet")
+    findings = verify(store)
+    assert findings.is_good
+    assert findings.counts["sources"]["checked"] == 1
+    assert findings.counts["sources"]["unknown"] == 1
+    assert clone.git("show", f"{snapshot}:other.py") == "print(2)\n"
+    assert clone.git("fsck", "--strict", "--no-dangling") == ""
+
+
+def test_snapshot_that_git_s_strict_checks_refuse_is_kept(clone: Clone, store: Store) -> None:
+    odd = '[submodule "x"]\n\tpath = x\n\turl = -oProxyCommand=x\n'
+    run = finish_dirty(store, clone, ".gitmodules", odd)
+    snapshot = snapshot_of(run)
+    assert drain(store).recorded == [run.id]
+    clone.git("gc", "--prune=now", "--quiet")
+    assert clone.git("show", f"{snapshot}:.gitmodules") == odd
+    findings = verify(store)
+    assert findings.is_good
+    assert findings.counts["sources"]["checked"] == 1
+
+
+@pytest.mark.parametrize("target", ["HEAD:train.py", "HEAD^{tree}"])
+def test_notes_that_are_none_hold_nothing_up(clone: Clone, store: Store, target: str) -> None:
+    clone.git("update-ref", NOTES, clone.git("rev-parse", target).strip())
+    commit = clone.git("rev-parse", "HEAD").strip()
+    run = finish(store, source={"commit": commit})
+    assert drain(store).recorded == [run.id]
+    assert run_ids(store) == [run.id]
+
+
+def test_leftover_protection_goes_with_the_next_drain(store: Store) -> None:
+    folder = store.repository.common_dir / "objects" / "pack"
+    record(store)
+    (pack,) = folder.glob("*.pack")
+    pack.with_suffix(".keep").write_text("gitprov: being linked\n")
+    record(store)
+    assert not list(folder.glob("*.keep"))
+
+
+@pytest.mark.parametrize("ref", ["ledger", "keep", "notes"])
+def test_lock_of_a_killed_git_does_not_block_for_ever(clone: Clone, store: Store, ref: str) -> None:
+    commit = clone.git("rev-parse", "HEAD").strip()
+    tree = clone.git("rev-parse", "HEAD^{tree}").strip()
+    record(store, source={"commit": commit, "tree": tree})
+    prefix = NOTES if ref == "notes" else f"refs/prov/{ref}/"
+    (name,) = list_refs(store.repository.git, prefix)
+    lock = store.repository.common_dir / f"{name}.lock"
+    lock.write_text("12" * 20 + "\n")
+    other = clone.commit("second", {"new.py": "x = 1\n"})
+    tree = clone.git("rev-parse", "HEAD^{tree}").strip()
+    run = finish(store, source={"commit": other, "tree": tree})
+    if ref == "notes":
+        assert drain(store).recorded == [run.id]
+    else:
+        with pytest.raises(StoreBusy, match="lock"):
+            drain(store)
+        assert waiting(store) == [run.id]
+    assert lock.exists()
+    os.utime(lock, (0, 0))
+    finish(store, source={"commit": other, "tree": tree})
+    drain(store)
+    drain(store)
+    assert waiting(store) == []
+    assert len(run_ids(store)) == 3
+    assert not lock.exists()
+
+
+def test_lock_of_a_living_gc_is_left_alone(store: Store) -> None:
+    record(store)
+    (name,) = ledger_tips(store)
+    lock = store.repository.common_dir / f"{name}.lock"
+    lock.touch()
+    os.utime(lock, (0, 0))
+    finish(store)
+    with pytest.raises(StoreBusy):
+        drain(store)
+    assert lock.exists()

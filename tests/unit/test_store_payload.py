@@ -1,0 +1,99 @@
+"""Payload: read back only where it is what the manifest says."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from gitprov.errors import IntegrityError, MalformedRecord, PayloadMissing
+from gitprov.store.drain import drain
+from gitprov.store.pack import PackBuilder
+from gitprov.store.payload import read_payload
+from gitprov.store.refs import PAYLOAD, list_refs
+from gitprov.store.store import Store
+from tests.support.chains import entry
+from tests.support.repositories import Clone
+from tests.support.runs import finish, record
+
+SHORT, LONG = b"short\n", b"line of a log\n" * 5000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Clone.make(tmp_path / "clone").store()
+
+
+def sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def tips(store: Store) -> list[str]:
+    return list(list_refs(store.repository.git, PAYLOAD).values())
+
+
+def with_payload(store: Store, **files: bytes) -> str:
+    run = finish(store)
+    for name, data in files.items():
+        run.payload(name.replace("_", ".")).write_bytes(data)
+    drain(store)
+    return run.id
+
+
+def test_short_text_is_readable_with_git(store: Store) -> None:
+    run_id = with_payload(store, output_log=SHORT)
+    (tip,) = tips(store)
+    assert store.repository.git.run("show", f"{tip}:{run_id}/output.log") == SHORT
+    assert read_payload(store.objects, [tip], run_id, "output.log", sha256(SHORT)) == SHORT
+
+
+def test_long_text_and_bytes_are_packed(store: Store) -> None:
+    run_id = with_payload(store, output_log=LONG, series=b"\0\1")
+    (tip,) = tips(store)
+    names = store.repository.git.run("ls-tree", "--name-only", f"{tip}:{run_id}").split()
+    assert names == [b"output.log.zst", b"series.zst"]
+    assert read_payload(store.objects, [tip], run_id, "output.log", sha256(LONG)) == LONG
+    assert read_payload(store.objects, [tip], run_id, "series", sha256(b"\0\1")) == b"\0\1"
+
+
+def test_payload_of_an_older_run(store: Store) -> None:
+    first = with_payload(store, output_log=SHORT)
+    record(store)
+    second = with_payload(store, output_log=LONG)
+    for run_id, data in ((first, SHORT), (second, LONG)):
+        found = read_payload(store.objects, tips(store), run_id, "output.log", sha256(data))
+        assert found == data
+
+
+def test_run_without_payload_has_no_entry_there(store: Store) -> None:
+    record(store)
+    assert tips(store) == []
+
+
+def test_what_is_not_here_is_missing(store: Store) -> None:
+    run_id = with_payload(store, output_log=SHORT)
+    for name, oids in (("other", tips(store)), ("output.log", []), ("output.log", ["12" * 20])):
+        with pytest.raises(PayloadMissing, match="git prov pull --payload"):
+            read_payload(store.objects, oids, run_id, name, sha256(SHORT))
+
+
+@pytest.mark.parametrize("data", [b"other\n", b""])
+def test_altered_content(store: Store, data: bytes) -> None:
+    run_id = with_payload(store)
+    tip = entry(store, {run_id: {"output.log": data}})
+    with pytest.raises(IntegrityError, match=run_id):
+        read_payload(store.objects, [tip], run_id, "output.log", sha256(SHORT))
+
+
+def test_content_that_is_no_frame(store: Store) -> None:
+    run_id = with_payload(store)
+    tip = entry(store, {run_id: {"output.log.zst": b"not zstd"}})
+    with pytest.raises(MalformedRecord):
+        read_payload(store.objects, [tip], run_id, "output.log", sha256(SHORT))
+
+
+def test_folder_that_is_none(store: Store) -> None:
+    run_id = with_payload(store)
+    tip = entry(store, {run_id: b"a file in place of a folder"})
+    with pytest.raises((MalformedRecord, PayloadMissing)):
+        read_payload(store.objects, [tip], run_id, "output.log", sha256(SHORT))
+    assert len(PackBuilder()) == 0
