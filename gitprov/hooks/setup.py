@@ -27,6 +27,10 @@ class Setting(NamedTuple):
 def settings(config: Config) -> Iterator[Setting]:
     """Yield the multi-valued settings for a repository with these remotes."""
     for remote in config.remotes():
+        if not config.all(f"remote.{remote}.fetch"):
+            # As in a bare clone: our refspec would become the only one, and `git fetch` would
+            # bring no branches any more. `git prov pull` needs none.
+            continue
         for refspec in fetch_refspecs(remote, ["ledger"]):
             yield Setting(f"remote.{remote}.fetch", refspec, f"git fetch {remote} brings runs")
     yield Setting(NOTES_SETTING, NOTES, "git log shows the runs of a commit")

@@ -1,5 +1,6 @@
 """Runs whose process died: finished for them, as aborted, with all that they left."""
 
+import shutil
 import time
 
 from gitprov.recorder.assembly import Ending, assemble
@@ -8,9 +9,18 @@ from gitprov.store.journal import JournalRun
 from gitprov.store.lock import store_lock
 from gitprov.store.store import Store
 
+# Capturing large inputs may take hours before a run begins.
+_LEFT_NS = 7 * 24 * 3600 * 1_000_000_000
+
 
 def adopt_dead_runs(store: Store) -> list[str]:
-    """Finish, as aborted, the runs whose process is gone; return their ids."""
+    """Finish, as aborted, the runs whose process is gone; return their ids.
+
+    Folders whose process died a week ago, before there was a run, are removed.
+    """
+    for journal in store.journal.runs():
+        if _never_began(journal):
+            shutil.rmtree(journal.path, ignore_errors=True)
     if not any(journal.is_orphaned for journal in store.journal.runs()):
         return []
     with store_lock(store.lock_path):
@@ -19,6 +29,17 @@ def adopt_dead_runs(store: Store) -> list[str]:
             for journal in store.journal.runs()
             if journal.is_orphaned and _finish_for(journal)
         ]
+
+
+def _never_began(journal: JournalRun) -> bool:
+    """Say whether this is what a process left that died before its run began, days ago."""
+    if journal.is_finished or journal.started is not None:
+        return False
+    try:
+        age_ns = time.time_ns() - journal.path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+    return age_ns > _LEFT_NS
 
 
 def _finish_for(journal: JournalRun) -> bool:

@@ -109,6 +109,10 @@ class _Drain:
         for run in finished:
             if run.id not in self._done.rejected:
                 run.remove()
+        if self._store.fsync:
+            # A folder that came back after a power loss would be recorded a second time, once
+            # the cache below says that there is nothing new to look for it in.
+            sync_folders([self._store.journal.folder])
         save_chain_end(self._store.repository.prov_dir, self._writer, end)
         self._done.recorded += [item.run.id for item in ready]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gitprov.model.ids import new_id
 from tests.support.repositories import Clone, clean_environment
 
 PROV = [sys.executable, "-m", "gitprov"]
@@ -260,3 +261,14 @@ print("went on")
         result = Clone(tmp_path).call(sys.executable, "-c", program, check=True)
         assert result.stdout == "went on\n"
         assert "GitprovWarning: the run is not recorded" in result.stderr
+
+
+def test_folders_of_runs_that_never_began_are_removed_after_a_week(clone: Clone) -> None:
+    clone.run("true")
+    journal = clone.store().journal
+    old, fresh = journal.create(new_id()).path, journal.create(new_id()).path
+    week_ago = time.time() - 8 * 24 * 3600
+    os.utime(old, (week_ago, week_ago))
+    clone.prov("log")
+    assert not old.exists()
+    assert fresh.exists()

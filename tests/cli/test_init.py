@@ -183,3 +183,12 @@ def test_outside_a_repository(tmp_path: Path) -> None:
     assert done.returncode == NotARepository.exit_status
     assert "make one with: git init" in done.stderr
     assert not (tmp_path / ".git").exists()
+
+
+def test_a_remote_without_refspecs_keeps_fetching_what_it_did(tmp_path: Path) -> None:
+    first = Clone.make(tmp_path / "first")
+    first.run("true")
+    bare = Clone.of(str(first.path), tmp_path / "bare.git", "--bare")
+    assert "remote.origin.fetch" not in bare.prov("init")
+    assert bare.git("config", "--get-all", "remote.origin.fetch", check=False) == ""
+    assert len(bare.prov("log", "--json").splitlines()) == 1  # init has fetched it all the same
