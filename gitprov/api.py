@@ -104,7 +104,8 @@ class LiveRun:
             problems = catch_up(owned.store).problems
         except (GitprovError, OSError) as fault:
             problems = [f"run {owned.id} is not recorded: {fault}"]
-        owned.store.close()
+        finally:
+            owned.store.close()
         for problem in problems:
             _warn(problem)
 

@@ -42,13 +42,6 @@ class RepositoryReadOnly(GitprovError):
     exit_status = 13
 
 
-class NotInitialised(GitprovError):
-    """The command needs what `git prov init` sets up."""
-
-    code = "not-initialised"
-    exit_status = 14
-
-
 class UnknownRun(GitprovError):
     """No run has this id, prefix, tag or commit."""
 

@@ -5,6 +5,7 @@ verbs need no framework, and a verb's module is loaded when the verb is called. 
 module with an `app` and one line in `VERBS`.
 """
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -40,6 +41,10 @@ _INTERRUPTED_STATUS = 130
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        # A letter that the terminal's encoding lacks is shown as an escape.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -95,18 +100,17 @@ def _call(name: str, arguments: Sequence[str]) -> int:
         return _BROKEN_PIPE_STATUS
     except KeyboardInterrupt:
         return _INTERRUPTED_STATUS
-    except OSError as error:
+    except Exception as error:
+        # Wrong usage; the framework's class has another home in each of its versions.
+        if hasattr(error, "format_message"):
+            message = error.format_message().rstrip(".")
+            _complain(f"git prov {name}", f"{message}; see: git prov {name} -h")
+            return _USAGE_STATUS
         if os.environ.get("GITPROV_DEBUG") == "1":
             raise
-        _complain("git prov", f"{error}; GITPROV_DEBUG=1 shows where")
+        kind = "" if isinstance(error, OSError) else f"a fault in gitprov: {type(error).__name__}: "
+        _complain("git prov", f"{kind}{error}; GITPROV_DEBUG=1 shows where")
         return GitprovError.exit_status
-    except Exception as error:
-        # Wrong usage. The framework's class has another home in each of its versions.
-        if not hasattr(error, "format_message"):
-            raise
-        message = error.format_message().rstrip(".")
-        _complain(f"git prov {name}", f"{message}; see: git prov {name} -h")
-        return _USAGE_STATUS
 
 
 def _invoke(app: Callable[..., object], name: str, arguments: Sequence[str]) -> int:

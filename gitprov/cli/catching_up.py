@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from gitprov.cli.terminal import say
 from gitprov.model.ids import short
+from gitprov.model.wording import printable
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.store import Store
 
@@ -18,7 +19,7 @@ def current_store() -> Iterator[Store]:
         ids = ", ".join(short(run_id) for run_id in done.adopted)
         say(f"gitprov: recorded as aborted, because their process died: {ids}")
     for problem in done.problems:
-        say(f"gitprov: warning: {problem}")
+        say(f"gitprov: warning: {printable(problem)}")
     try:
         yield store
     finally:

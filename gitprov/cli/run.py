@@ -1,5 +1,6 @@
 """`git prov run`: a command, recorded."""
 
+import os
 import shlex
 import signal
 import time
@@ -70,7 +71,7 @@ def run(
         inputs=inputs or (),
         outputs=outputs or (),
     )
-    recorded = CommandRun(options, Path.cwd())
+    recorded = CommandRun(options, _current_folder())
     recorded.begin()
     _say_start(recorded, quiet=quiet)
     try:
@@ -84,6 +85,14 @@ def run(
     done = recorded.recorded
     _say_end([] if quiet or done is None else _summary(done), recorded.warnings)
     raise typer.Exit(outcome.shell_status)
+
+
+def _current_folder() -> Path:
+    """Return the current folder; the command runs even where that has been removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path(os.environ.get("PWD") or "/")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,8 +50,9 @@ def paged(repository: Repository) -> Iterator[None]:
         yield
         return
     env = {"LESS": "FRX", "LV": "-c", **os.environ}
+    options: dict[str, Any] = {"stdin": subprocess.PIPE, "text": True, "errors": "backslashreplace"}
     # GIT_PAGER is a shell command by git's definition.
-    with subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, text=True, env=env) as process:  # noqa: S602
+    with subprocess.Popen(pager, shell=True, env=env, **options) as process:  # noqa: S602
         terminal, sys.stdout = sys.stdout, process.stdin
         try:
             yield

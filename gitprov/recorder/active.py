@@ -34,6 +34,7 @@ from gitprov.model.wording import printable
 from gitprov.recorder.assembly import Ending, assemble
 from gitprov.recorder.contribution import Contribution
 from gitprov.recorder.encodable import encodable_document
+from gitprov.recorder.fitting import fitted
 from gitprov.store.store import Store
 from gitprov.version import __version__
 
@@ -90,7 +91,7 @@ class ActiveRun:
             manifest["started_ns"] = started_ns
             environment = _capture_environment(store, request, cwd, manifest)
             journal.write_environment(environment)
-            manifest = encodable_document(manifest)
+            manifest = fitted(encodable_document(manifest))
             started = {"manifest": manifest}
             _check(manifest)
             journal.begin(started)

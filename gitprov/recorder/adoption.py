@@ -2,33 +2,65 @@
 
 import shutil
 import time
+from dataclasses import dataclass, field
 
+from gitprov.errors import GitprovError
 from gitprov.recorder.assembly import Ending, assemble
 from gitprov.recorder.contribution import Contribution
 from gitprov.store.journal import JournalRun
 from gitprov.store.lock import store_lock
+from gitprov.store.rejected import set_aside
 from gitprov.store.store import Store
 
 # Capturing large inputs may take hours before a run begins.
 _LEFT_NS = 7 * 24 * 3600 * 1_000_000_000
 
 
-def adopt_dead_runs(store: Store) -> list[str]:
-    """Finish, as aborted, the runs whose process is gone; return their ids.
+@dataclass(slots=True)
+class Adopted:
+    """The dead runs that were finished, and those that could not be, with the reasons."""
 
-    Folders whose process died a week ago, before there was a run, are removed.
+    runs: list[str] = field(default_factory=list)
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
+def adopt_dead_runs(store: Store) -> Adopted:
+    """Finish, as aborted, the runs whose process is gone.
+
+    One that cannot be finished is set aside, so that it holds up no other. Folders whose process
+    died a week ago, before there was a run, are removed. Raises StoreBusy, and OSError where
+    nothing can be written.
     """
-    for journal in store.journal.runs():
+    done = Adopted()
+    waiting = [journal for journal in store.journal.runs() if not journal.is_finished]
+    if not any(_needs_care(journal) for journal in waiting):
+        return done
+    with store_lock(store.lock_path):
+        for journal in waiting:
+            if journal.path.exists() and _needs_care(journal):
+                _care_for(store, journal, done)
+    return done
+
+
+def _needs_care(journal: JournalRun) -> bool:
+    """Say whether a run is dead, damaged, or nothing but a folder that was left."""
+    try:
+        return journal.is_orphaned or _never_began(journal)
+    except GitprovError:
+        return not journal.is_finished
+
+
+def _care_for(store: Store, journal: JournalRun, done: Adopted) -> None:
+    try:
         if _never_began(journal):
             shutil.rmtree(journal.path, ignore_errors=True)
-    if not any(journal.is_orphaned for journal in store.journal.runs()):
-        return []
-    with store_lock(store.lock_path):
-        return [
-            journal.id
-            for journal in store.journal.runs()
-            if journal.is_orphaned and _finish_for(journal)
-        ]
+        else:
+            _finish_for(journal)
+            done.runs.append(journal.id)
+    except (GitprovError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # Damaged, or written by another version: nothing here may be taken for granted.
+        place = set_aside(store.repository, journal)
+        done.rejected[journal.id] = f"{error}; its files are in {place}"
 
 
 def _never_began(journal: JournalRun) -> bool:
@@ -42,10 +74,10 @@ def _never_began(journal: JournalRun) -> bool:
     return age_ns > _LEFT_NS
 
 
-def _finish_for(journal: JournalRun) -> bool:
+def _finish_for(journal: JournalRun) -> None:
     started = journal.started
     if started is None:
-        return False
+        return
     last_sign = _last_sign(journal)
     Contribution(journal, None).take_reported_lines()
     reason = "the process that recorded the run died"
@@ -56,7 +88,6 @@ def _finish_for(journal: JournalRun) -> bool:
         missing={"exit_code": reason, "usage": reason, "outputs": reason},
     )
     journal.finish({"manifest": assemble(journal, started, ending)})
-    return True
 
 
 def _last_sign(journal: JournalRun) -> int:

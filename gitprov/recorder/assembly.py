@@ -16,6 +16,7 @@ from gitprov.codec.documents import to_document
 from gitprov.codec.events import encode_event
 from gitprov.model.run import Artifact, Metric, Status, Usage
 from gitprov.recorder.encodable import encodable_document
+from gitprov.recorder.fitting import MAX_GROUP_ITEMS, fitted
 from gitprov.store.journal import JournalRun
 from gitprov.store.payload import PAYLOAD_ROLES, SERIES
 
@@ -76,7 +77,7 @@ def assemble(journal: JournalRun, started: Document, ending: Ending) -> Document
     _extend(manifest, "metrics", _final_values(found.points))
     _write_series(journal.payload(SERIES), found.points)
     _extend(manifest, "byproducts", [to_document(item) for item in _byproducts(journal)])
-    return encodable_document(manifest)
+    return fitted(encodable_document(manifest))
 
 
 def _collect(events: Iterable[Document]) -> _Collected:
@@ -89,12 +90,9 @@ def _collect(events: Iterable[Document]) -> _Collected:
                 for name, value in values.items():
                     found.points[name].append((time, event.get("step"), value))
             case {"event": "artifacts", "role": "inputs" | "outputs" as role, "artifacts": items}:
-                found.artifacts[role] += [
-                    item for item in items if item not in found.artifacts[role]
-                ]
-                found.missing |= event.get("missing", {})
+                found.artifacts[role] += items
             case {"event": "tags", "tags": list(tags)}:
-                found.tags += [tag for tag in tags if tag not in found.tags]
+                found.tags += tags
             case {"event": "missing", "missing": dict(missing)}:
                 found.missing |= missing
             case {"event": "error", "error": str(error)}:
@@ -114,10 +112,14 @@ def _final_values(points: Mapping[str, Sequence[tuple[int, int | None, Any]]]) -
 
 
 def _write_series(path: Path, points: Mapping[str, Sequence[tuple[int, int | None, Any]]]) -> None:
-    """Write every point of the metrics that have more than one, in columns, in frames."""
+    """Write every point of the metrics that have more than one, in columns, in frames.
+
+    Where there are more metrics than a manifest holds, those with a single value, too.
+    """
+    shortest = 1 if len(points) > MAX_GROUP_ITEMS else 2
     frames = []
     for name, values in points.items():
-        if len(values) < 2:  # noqa: PLR2004 -- a single value stands in the manifest
+        if len(values) < shortest:
             continue
         for start in range(0, len(values), _POINTS_A_FRAME):
             times, steps, numbers = zip(*values[start : start + _POINTS_A_FRAME], strict=True)
@@ -157,7 +159,7 @@ def _merge(manifest: Document, name: str, values: Mapping[str, Any]) -> None:
 
 
 def _extend(manifest: Document, name: str, items: Sequence[Any]) -> None:
-    present = manifest.get(name, [])
-    fresh = [item for item in items if item not in present]
-    if fresh:
-        manifest[name] = [*present, *fresh]
+    """Add what is not there yet; items are compared by their text, which is quick for many."""
+    distinct = {repr(item): item for item in (*manifest.get(name, []), *items)}
+    if distinct:
+        manifest[name] = list(distinct.values())

@@ -15,6 +15,7 @@ from gitprov.capture.output import OutputSpool
 from gitprov.capture.process import Outcome, run_command
 from gitprov.capture.reported import Point, read_metrics_file, read_params_file
 from gitprov.errors import GitprovError, InputError
+from gitprov.model.ids import is_id
 from gitprov.model.run import Run, Scalar
 from gitprov.recorder.active import ActiveRun, Request
 from gitprov.recorder.assembly import Ending
@@ -69,12 +70,10 @@ class CommandRun:
     def execute(self) -> Outcome:
         """Run the command; raise CommandUnstartable where there is nothing to run."""
         env = dict(os.environ)
-        if self.run is not None:
-            journal = self.run.contribution.journal
-            env |= variables_for(self.run.contribution)
-            env[METRICS_VARIABLE] = str(journal.path / METRICS_LINES)
-            limit = self.run.store.repository.config.size("prov.log.maxsize", DEFAULT_MAX_LOG_BYTES)
-            self._spool = OutputSpool(journal.payload(OUTPUT_LOG), limit=limit)
+        if (run := self.run) is not None:
+            env |= variables_for(run.contribution)
+            env[METRICS_VARIABLE] = str(run.contribution.journal.path / METRICS_LINES)
+            self._spool = self._guarded("the output is not kept", lambda: _spool_for(run))
         return run_command(self.options.argv, env=env, spool=self._spool)
 
     def finish(self, outcome: Outcome) -> None:
@@ -106,6 +105,7 @@ class CommandRun:
 
     def _start(self) -> ActiveRun:
         options = self.options
+        outer = os.environ.get(RUN_ID_VARIABLE, "")
         params: dict[str, Scalar] = {}
         missing: dict[str, str] = {}
         for name in options.params_files:
@@ -122,7 +122,7 @@ class CommandRun:
             params={**params, **options.params},
             inputs=options.inputs,
             entrypoint="git prov run",
-            part_of=os.environ.get(RUN_ID_VARIABLE),
+            part_of=outer if is_id(outer) else None,
             missing=missing,
         )
         run = ActiveRun.start(Store.open(self.cwd), request, self.cwd)
@@ -195,10 +195,17 @@ class CommandRun:
             return action()
         except (GitprovError, OSError) as error:
             self.warnings.append(f"{what}: {error}")
-        except Exception as error:  # noqa: BLE001 -- a mistake of ours must not stop the command
+        except Exception as error:  # a mistake of ours must not stop the command
+            if os.environ.get("GITPROV_DEBUG") == "1":
+                raise
             fault = f"{type(error).__name__}: {error}"
             self.warnings.append(f"{what}: a fault in gitprov, please report it: {fault}")
         return None
+
+
+def _spool_for(run: ActiveRun) -> OutputSpool:
+    limit = run.store.repository.config.size("prov.log.maxsize", DEFAULT_MAX_LOG_BYTES)
+    return OutputSpool(run.contribution.journal.payload(OUTPUT_LOG), limit=limit)
 
 
 def _modified(path: Path) -> int | None:

@@ -6,9 +6,10 @@ file of its own, so that nothing is torn and nobody waits.
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gitprov.capture.data import CapturedData, capture_data
 from gitprov.capture.reported import (
@@ -28,6 +29,9 @@ from gitprov.store.journal import JournalRun
 METRICS_LINES = "metrics.lines"
 
 StrPath = str | os.PathLike[str]
+T = TypeVar("T")
+
+_ITEMS_AN_EVENT = 1000
 
 
 class Contribution:
@@ -40,13 +44,14 @@ class Contribution:
     def add_params(self, params: Mapping[str, Any]) -> None:
         """Add parameters; nested maps get dotted names, later values win."""
         flat = {name: scalar(value) for name, value in flatten(params).items()}
-        if flat:
-            self._append({"event": "params", "params": flat})
+        for some in _batched(flat.items()):
+            self._append({"event": "params", "params": dict(some)})
 
     def add_metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Add one value of each metric. Raises TypeError or ValueError for no number."""
         numbers = {printable(name): metric_value(value) for name, value in values.items()}
-        self._append_metrics(numbers, None if step is None else step_number(step))
+        for some in _batched(numbers.items()):
+            self._append_metrics(dict(some), None if step is None else step_number(step))
 
     def add_points(self, points: Iterable[Point]) -> None:
         """Add values that a command has reported."""
@@ -76,19 +81,20 @@ class Contribution:
         """Add artifacts that are hashed already."""
         for digest, listing in found.listings.items():
             self.journal.payload(f"listing-{digest}").write_bytes(listing)
-        if found.artifacts:
-            artifacts = [to_document(artifact) for artifact in found.artifacts]
-            event = {"event": "artifacts", "role": role, "artifacts": artifacts}
-            self._append({**event, "missing": found.missing})
+        for some in _batched(found.artifacts):
+            artifacts = [to_document(artifact) for artifact in some]
+            self._append({"event": "artifacts", "role": role, "artifacts": artifacts})
+        self.add_missing(found.missing)
 
     def add_tags(self, tags: Iterable[str]) -> None:
         """Add tags."""
-        self._append({"event": "tags", "tags": [printable(tag) for tag in tags]})
+        for some in _batched(tags):
+            self._append({"event": "tags", "tags": [printable(tag) for tag in some]})
 
     def add_missing(self, missing: Mapping[str, str]) -> None:
         """Say what is not known, and why."""
-        if missing:
-            self._append({"event": "missing", "missing": dict(missing)})
+        for some in _batched(missing.items()):
+            self._append({"event": "missing", "missing": dict(some)})
 
     def add_error(self, error: str) -> None:
         """Note what went wrong in this process."""
@@ -98,9 +104,14 @@ class Contribution:
         self.journal.append(encodable_document(event))
 
     def _append_metrics(self, values: Mapping[str, Any], step: int | None) -> None:
-        if not values:
-            return
         event = {"event": "metrics", "values": dict(values), "time_ns": time.time_ns()}
         if step is not None:
             event["step"] = step
         self._append(event)
+
+
+def _batched(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield items in lists of a size that one event holds."""
+    remaining = iter(items)
+    while some := list(islice(remaining, _ITEMS_AN_EVENT)):
+        yield some

@@ -4,6 +4,9 @@ Every command that reads calls `catch_up` first, so that a run that was killed s
 anybody's help.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gitprov.errors import GitprovError
@@ -20,7 +23,9 @@ class CaughtUp:
 
 
 def catch_up(store: Store) -> CaughtUp:
-    """Finish dead runs, drain the journal, take in what was fetched. Raises nothing.
+    """Finish dead runs, drain the journal, take in what was fetched.
+
+    Raises nothing (with GITPROV_DEBUG=1, what is a mistake of ours).
 
     A repository that cannot be written to is read as it is; the problems say so.
     """
@@ -39,21 +44,34 @@ def _empty_journal(store: Store, done: CaughtUp) -> None:
     from gitprov.recorder.adoption import adopt_dead_runs  # noqa: PLC0415
     from gitprov.store.drain import drain  # noqa: PLC0415
 
-    try:
-        done.adopted = adopt_dead_runs(store)
-        drained = drain(store)
-    except (GitprovError, OSError) as error:
-        done.problems.append(f"runs wait in {store.journal.folder}: {error}")
-    else:
-        for run_id, reason in drained.rejected.items():
-            done.problems.append(f"run {run_id} could not be recorded: {reason}")
+    rejected: dict[str, str] = {}
+    with _told(done, f"runs whose process died wait in {store.journal.folder}"):
+        adopted = adopt_dead_runs(store)
+        done.adopted = adopted.runs
+        rejected |= adopted.rejected
+    with _told(done, f"runs wait in {store.journal.folder}"):
+        rejected |= drain(store).rejected
+    for run_id, reason in rejected.items():
+        done.problems.append(f"run {run_id} could not be recorded: {reason}")
 
 
 def _take_in_fetched(store: Store, done: CaughtUp) -> None:
-    try:
+    with _told(done, "what was fetched is not taken in"):
         if unread_tips(store.repository, store.refs()):
             from gitprov.store.acceptance import accept  # noqa: PLC0415
 
             done.problems += accept(store).refused
+
+
+@contextmanager
+def _told(done: CaughtUp, what: str) -> Iterator[None]:
+    """Turn a fault into a problem in words, a mistake of ours included."""
+    try:
+        yield
     except (GitprovError, OSError) as error:
-        done.problems.append(f"what was fetched is not taken in: {error}")
+        done.problems.append(f"{what}: {error}")
+    except Exception as error:
+        if os.environ.get("GITPROV_DEBUG") == "1":
+            raise
+        fault = f"{type(error).__name__}: {error}"
+        done.problems.append(f"{what}: a fault in gitprov, please report it: {fault}")

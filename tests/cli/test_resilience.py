@@ -1,0 +1,135 @@
+"""The command runs and the run is recorded, whatever is wrong around them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.repositories import Clone, clean_environment
+
+PROV = [sys.executable, "-m", "gitprov"]
+MANY = "import os\nwith open(os.environ['GITPROV_METRICS'], 'a') as lines:\n"
+MANY += "    lines.writelines(f'metric{number}=1\\n' for number in range(12_000))\n"
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone.make(tmp_path / "repo")
+
+
+def runs(clone: Clone) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in clone.prov("log", "--json").splitlines()]
+
+
+def test_more_metrics_than_a_record_holds(clone: Clone) -> None:
+    clone.run(sys.executable, "-c", MANY)
+    clone.run("true")
+    after, many = runs(clone)
+    assert after["status"] == many["status"] == "completed"
+    assert len(many["metrics"]) == 10_000
+    assert many["missing"]["metrics.rest"] == "2000 of 12000 are more than a record holds"
+    clone.prov("verify")
+
+
+def test_more_inputs_and_longer_text_than_a_record_holds(clone: Clone) -> None:
+    folder = clone.write("many/0", "").parent
+    for number in range(1, 10_050):
+        (folder / str(number)).touch()
+    clone.commit("many files")
+    clone.prov("run", "-q", "-m", "x" * 100_000, "-i", "many/*", "--", "true")
+    (run,) = runs(clone)
+    assert len(run["inputs"]) == 10_000
+    assert "inputs.rest" in run["missing"]
+    assert len(run["message"]) == 65_536
+
+
+def test_a_program_that_logs_more_than_a_record_holds(clone: Clone) -> None:
+    program = (
+        "import gitprov\n"
+        "with gitprov.start_run(params={'text': 'x' * 3_000_000}) as run:\n"
+        "    for part in range(9):\n"
+        "        run.log_metrics({f'm{part}.{number}': 1 for number in range(8_000)})\n"
+    )
+    clone.call(sys.executable, "-W", "error", "-c", program, check=True)
+    (run,) = runs(clone)
+    assert run["status"] == "completed"
+    assert run["missing"]["metrics.rest"] == "62000 of 72000 are more than a record holds"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xc1", b"\x81\xa5owner\x80"])
+def test_a_damaged_journal_holds_up_no_other_run(clone: Clone, content: bytes) -> None:
+    clone.run("true")
+    journal = clone.store().journal
+    damaged = journal.create("k" * 32)
+    (damaged.path / "started").write_bytes(content)
+    result = clone.prov_call("run", "--", "true")
+    assert result.returncode == 0
+    assert len(runs(clone)) == 2
+    if content != b"\x81\xa5owner\x80":  # well-formed: of a process that cannot be told dead
+        assert (clone.path / ".git/prov/rejected" / ("k" * 32)).is_dir()
+
+
+def test_a_configured_size_that_is_none(clone: Clone) -> None:
+    clone.git("config", "prov.log.maxSize", "10MB")
+    result = clone.prov_call("run", "--", "echo", "ran")
+    assert result.returncode == 0
+    assert result.stdout == "ran\n"
+    assert "prov.log.maxsize=10MB is not a size" in result.stderr
+    (run,) = runs(clone)
+    assert run["status"] == "completed"
+
+
+def test_a_folder_that_is_gone(clone: Clone) -> None:
+    gone = clone.path / "gone"
+    gone.mkdir()
+    script = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+    command = ["sh", "-c", script, "sh", str(gone), *PROV, "run", "--", "echo", "ran"]
+    result = clone.call(*command)
+    assert result.returncode == 0
+    assert result.stdout == "ran\n"
+    assert "not recorded" in result.stderr
+
+
+def test_a_run_id_that_is_none(clone: Clone) -> None:
+    clone.prov("run", "-q", "--", "true", GITPROV_RUN_ID="junk")
+    (run,) = runs(clone)
+    assert "links" not in run
+
+
+def test_a_terminal_that_lacks_letters(clone: Clone) -> None:
+    clone.prov("run", "-q", "-m", "café", "--", "true")
+    assert "caf\\xe9" in clone.prov("log", PYTHONIOENCODING="ascii")
+
+
+def test_a_fault_of_ours_is_one_line(clone: Clone) -> None:
+    program = (
+        "import gitprov.cli.show, gitprov.cli\n"
+        "def broken(self, name='last'): raise ZeroDivisionError('planted')\n"
+        "gitprov.cli.show.History.find = broken\n"
+        "raise SystemExit(gitprov.cli.run(['show']))\n"
+    )
+    result = clone.call(sys.executable, "-c", program)
+    assert result.returncode == 70
+    (line,) = result.stderr.splitlines()
+    assert "a fault in gitprov: ZeroDivisionError: planted" in line
+    loud = clone.call(sys.executable, "-c", program, GITPROV_DEBUG="1")
+    assert "Traceback" in loud.stderr
+
+
+def test_a_command_that_removes_its_own_repository(clone: Clone) -> None:
+    result = subprocess.run(
+        [*PROV, "run", "--", "sh", "-c", f"rm -rf '{clone.path}'; exit 7"],
+        cwd=clone.path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 7
+    assert "Traceback" not in result.stderr
+    assert not os.path.exists(clone.path / ".git")  # noqa: PTH110
