@@ -26,7 +26,8 @@ def oneline(run: Run, short_id: str, style: Style) -> str:
         metrics_text(run.metrics),
         style.dim(params_text(run)),
         command_text(run.command.argv),
-        printable(run.message.splitlines()[0]) if run.message else "",
+        # As a comment in a shell: command and message are told apart, and a copy still runs.
+        f"# {printable(run.message.splitlines()[0])}" if run.message else "",
     ]
     return " ".join(part for part in parts if part)
 

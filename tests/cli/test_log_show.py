@@ -104,7 +104,7 @@ class TestLog:
         assert len(lines) == 2 * COMMITS
         commit = clone.git("rev-parse", "main").strip()
         assert lines[0].split()[1:] == (
-            f"{commit[:9]} (main) ok 1.0s accuracy=0.97 lr=0.7 true why 7".split()
+            f"{commit[:9]} (main) ok 1.0s accuracy=0.97 lr=0.7 true # why 7".split()
         )
         run_id = json.loads(clone.prov("show", "--json"))["id"]
         assert run_id.startswith(lines[0].split()[0])
