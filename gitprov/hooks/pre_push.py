@@ -3,10 +3,13 @@
 import sys
 
 from gitprov.errors import GitprovError
-from gitprov.model.wording import plural
+from gitprov.model.wording import plural, printable
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.store import Store
 from gitprov.store.sync import push
+
+# The user's own push waits: what is left goes with the next.
+_ATTEMPTS = 2
 
 
 def send_ledger(remote: str) -> None:
@@ -17,7 +20,7 @@ def send_ledger(remote: str) -> None:
         if not config.flag("prov.autopush", default=True) or remote not in config.remotes():
             return
         catch_up(store)
-        done = push(store, remote, ["ledger"])
+        done = push(store, remote, ["ledger"], attempts=_ATTEMPTS)
     except (GitprovError, OSError) as error:
         _say(f"runs were not sent: {error}; later: git prov push {remote}")
         return
@@ -28,4 +31,5 @@ def send_ledger(remote: str) -> None:
 
 
 def _say(message: str) -> None:
-    print(f"gitprov: {message}", file=sys.stderr)
+    # Most of it is what the remote says.
+    print(f"gitprov: {printable(message)}", file=sys.stderr)

@@ -1,11 +1,14 @@
 """Hook scripts in a repository: installed beside what is there, and taken out again.
 
 A hook that somebody else has put there is kept under `<name>.before-gitprov`, and ours calls it
-first. Hooks outside the git directory (`core.hooksPath`: husky, a company's) are not touched.
+first. One that is kept already is never overwritten: it moves on to a numbered name. Hooks outside
+the git directory (`core.hooksPath`: husky, a company's) are not touched.
 """
 
 import os
 import shutil
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from gitprov.errors import StoreDamaged
@@ -19,36 +22,40 @@ _CHAINED = ".before-gitprov"
 def install_shims(repository: Repository) -> list[str]:
     """Put the hooks in place; return what was changed, or why it was not, in words."""
     folder = _hooks_folder(repository)
-    if not folder.is_relative_to(repository.common_dir):
+    if not _is_inside(folder, repository):
         lines = ", ".join(f'git prov hook {name} "$@"' for name in NAMES)
         return [f"hooks live in {folder} (core.hooksPath) and were not touched; add: {lines}"]
     folder.mkdir(exist_ok=True)
-    changes = []
+    changes: list[str] = []
     for name in NAMES:
         ours, script = (shims_folder() / name).read_bytes(), folder / name
-        if script.exists() and not _is_ours(script):
-            script.rename(folder / (name + _CHAINED))
-            changes.append(f"hook {name}: yours is kept and called first")
-        if not script.exists() or script.read_bytes() != ours:
-            script.write_bytes(ours)
-            script.chmod(0o755)
-            changes.append(f"hook {name}: installed")
+        if _is_ours(script) and script.read_bytes() == ours:
+            continue
+        # Made beside it: nothing is written through a link, and none is without a hook for long.
+        fresh = folder / f".{name}.gitprov"
+        fresh.unlink(missing_ok=True)
+        fresh.write_bytes(ours)
+        fresh.chmod(0o755)
+        if os.path.lexists(script) and not _is_ours(script):
+            changes += _move_aside(script)
+        fresh.replace(script)
+        changes.append(f"hook {name}: installed")
     return changes
 
 
 def remove_shims(repository: Repository) -> list[str]:
-    """Take the hooks out and put back what was there before."""
-    folder = _hooks_folder(repository)
-    changes = []
-    for name in NAMES:
-        script, chained = folder / name, folder / (name + _CHAINED)
-        if script.exists() and _is_ours(script):
-            script.unlink()
-            changes.append(f"hook {name}: removed")
-        if chained.exists() and not script.exists():
-            chained.rename(script)
-            changes.append(f"hook {name}: yours is back in place")
-    return changes
+    """Take the hooks out and put back what was there before.
+
+    Also from where hooks are by default: `core.hooksPath` may have been set since.
+    """
+    folders = dict.fromkeys((_hooks_folder(repository), repository.common_dir / "hooks"))
+    return [
+        change
+        for folder in folders
+        if _is_inside(folder, repository)
+        for name in NAMES
+        for change in _removed(folder, name)
+    ]
 
 
 def program() -> str | None:
@@ -66,10 +73,38 @@ def shims_folder() -> Path:
     raise StoreDamaged("the hook scripts are missing from this installation; install gitprov again")
 
 
+def _move_aside(script: Path) -> Iterator[str]:
+    """Keep a hook for ours to call, and the one that was kept before under a free name."""
+    chained = script.with_name(script.name + _CHAINED)
+    if os.path.lexists(chained):
+        names = (chained.with_name(f"{chained.name}.{number}") for number in count(1))
+        older = next(name for name in names if not os.path.lexists(name))
+        chained.rename(older)
+        yield f"hook {script.name}: an earlier one is kept as {older.name} and not called"
+    script.rename(chained)
+    yield f"hook {script.name}: yours is kept and called first"
+
+
+def _removed(folder: Path, name: str) -> Iterator[str]:
+    script, chained = folder / name, folder / (name + _CHAINED)
+    if _is_ours(script):
+        script.unlink()
+        yield f"hook {name}: removed"
+    if os.path.lexists(chained) and not os.path.lexists(script):
+        chained.rename(script)
+        yield f"hook {name}: yours is back in place"
+
+
 def _hooks_folder(repository: Repository) -> Path:
     path = repository.git.run("rev-parse", "--path-format=absolute", "--git-path", "hooks")
-    return Path(os.fsdecode(path).rstrip("\n"))
+    return Path(os.fsdecode(path).removesuffix("\n"))
+
+
+def _is_inside(folder: Path, repository: Repository) -> bool:
+    """Say whether a folder is the repository's own; one that is a link may be anybody's."""
+    return folder.resolve().is_relative_to(repository.common_dir.resolve())
 
 
 def _is_ours(script: Path) -> bool:
-    return _MARK.encode() in script.read_bytes()
+    """Say whether a hook is a script of ours; a link is whoever's it is that made it."""
+    return script.is_file() and not script.is_symlink() and _MARK.encode() in script.read_bytes()

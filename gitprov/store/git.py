@@ -84,7 +84,7 @@ class Git:
                 stdin=subprocess.DEVNULL if stdin is None else None,
                 capture_output=True,
                 check=False,
-                cwd=self.work_tree,
+                cwd=self._folder(),
                 env=git_environment(env),
             )
         except FileNotFoundError as error:
@@ -100,22 +100,39 @@ class Git:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                cwd=self._folder(),
                 env=git_environment(env),
             )
         except FileNotFoundError as error:
             raise _not_found(error) from error
 
+    def _folder(self) -> Path:
+        """Return where git starts: never our own folder, which a command may have removed.
+
+        Nor the work tree once it is gone: the ledger needs none.
+        """
+        if self.work_tree is not None and self.work_tree.is_dir():
+            return self.work_tree
+        return self.git_dir
+
 
 def last_line(output: bytes) -> str:
-    """Return the line of git's messages that says what went wrong."""
-    lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
-    for line in lines:
+    """Return the line of git's messages that says what went wrong.
+
+    Where it ends with a colon, the reason stands on the next line.
+    """
+    text = output.decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for number, line in enumerate(lines):
         if line.startswith(("fatal:", "error:")):
-            return line.partition(":")[2].strip()
-    return lines[-1].strip() if lines else "it said nothing"
+            said = line.partition(":")[2].strip()
+            more = lines[number + 1 : number + 2] if said.endswith(":") else []
+            return " ".join([said, *more])
+    return lines[-1] if lines else "it said nothing"
 
 
 def _not_found(error: FileNotFoundError) -> GitFailed:
+    # Named is what was not there: the program, or the folder to start it in.
     if error.filename == "git":
         return GitFailed("the git program is not on PATH; install git 2.36 or newer")
-    return GitFailed(f"cannot start git: {error}")
+    return GitFailed(f"the folder {error.filename} is gone; git cannot start there")

@@ -98,8 +98,10 @@ class PackBuilder:
         if not self._objects:
             return Written(None)
         header = b"PACK" + (2).to_bytes(4, "big") + len(self._objects).to_bytes(4, "big")
-        body = b"".join([header, *self._objects.values()])
-        pack = body + hashlib.sha1(body, usedforsecurity=False).digest()
+        checksum = hashlib.sha1(header, usedforsecurity=False)
+        for entry in self._objects.values():
+            checksum.update(entry)
+        pack = b"".join([header, *self._objects.values(), checksum.digest()])
         output = _index(git, pack, strict=strict, fsync=fsync)
         name = output.split()[-1].decode()
         folder = common_dir / "objects" / "pack"

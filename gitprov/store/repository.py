@@ -40,16 +40,20 @@ class Repository:
         """
         start = start or Path.cwd()
         asked = _rev_parse(start)
-        if len(asked.lines) < 3:  # noqa: PLR2004 -- git stopped before it had found the repository
+        if not asked.paths:  # git stopped before it had found the repository
             raise _why_not(start, asked.error)
-        git_dir, common_dir, object_format = asked.lines[:3]
-        if object_format != "sha1":
+        if asked.object_format != "sha1":
             raise UnsupportedRepository(
-                f"this repository names objects by {object_format}, which gitprov cannot write; "
-                "use a sha1 repository"
+                f"this repository names objects by {asked.object_format}, which gitprov cannot "
+                "write; use a sha1 repository"
             )
-        work_tree = Path(asked.lines[3]) if len(asked.lines) > 3 else None  # noqa: PLR2004
-        return cls(Path(git_dir), Path(common_dir), work_tree)
+        if len(asked.paths) != 3:  # noqa: PLR2004
+            raise UnsupportedRepository(
+                f"the path of the repository around {start} has a line that is just "
+                f"{asked.object_format}; rename that folder"
+            )
+        git_dir, common_dir, work_tree = map(Path, asked.paths)
+        return cls(git_dir, common_dir, work_tree if asked.paths[2] else None)
 
     @property
     def prov_dir(self) -> Path:
@@ -126,17 +130,25 @@ class Config:
 
 
 class _Answer:
-    """What `git rev-parse` said: the lines before it stopped, and why it stopped."""
+    """What `git rev-parse` said: the object format, three paths, and why it stopped.
+
+    A path may hold line ends, and git quotes none: the object format stands before each path, so
+    that they can be told apart. The last path is empty in a bare repository.
+    """
 
     def __init__(self, process: subprocess.CompletedProcess[bytes]) -> None:
-        self.lines = os.fsdecode(process.stdout).splitlines()
+        object_format, newline, rest = os.fsdecode(process.stdout).partition("\n")
+        self.object_format = object_format
+        *paths, last = rest.split(f"\n{object_format}\n")
+        self.paths = [*paths, last.removesuffix("\n")] if newline else []
         self.error = last_line(process.stderr)
 
 
 def _rev_parse(start: Path, *options: str) -> _Answer:
     keep = {name: os.environ[name] for name in ("GIT_DIR", "GIT_WORK_TREE") if name in os.environ}
-    command = ["git", *options, "rev-parse", "--path-format=absolute", "--git-dir"]
-    command += ["--git-common-dir", "--show-object-format", "--show-toplevel"]
+    command = ["git", *options, "rev-parse", "--path-format=absolute"]
+    for path in ("--git-dir", "--git-common-dir", "--show-toplevel"):
+        command += ["--show-object-format", path]
     try:
         return _Answer(
             subprocess.run(
@@ -151,7 +163,7 @@ def _rev_parse(start: Path, *options: str) -> _Answer:
 
 def _why_not(start: Path, message: str) -> NotARepository | UnsupportedRepository:
     """Tell a folder outside any repository from a repository that git refuses to open."""
-    if _rev_parse(start, "-c", "safe.directory=*").lines:
+    if _rev_parse(start, "-c", "safe.directory=*").paths:
         return UnsupportedRepository(
             f"the repository around {start} belongs to somebody else; if you trust it: "
             f"git config --global --add safe.directory '{start}'"

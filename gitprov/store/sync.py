@@ -2,7 +2,8 @@
 
 Only what is safe to try again is tried again: a chain that the remote has moved meanwhile is
 fetched, joined and pushed once more, a few times with growing pauses. A refusal by the remote's
-policy is final and is passed on in the remote's words.
+policy is final and is passed on in the remote's words; so is, in ours, what the remote has where
+it cannot be joined.
 """
 
 import random
@@ -21,7 +22,7 @@ from gitprov.store.repository import EMPTY_TREE, Repository
 from gitprov.store.store import Store
 
 HOOK_GUARD = "GITPROV_PUSHING"
-_ATTEMPTS = 8
+ATTEMPTS = 8
 _PAUSE_SECONDS = 0.05
 # What a remote answers when another push has won the race for a ref; anything else is policy.
 _RACES = ("failed to update ref", "incorrect old value", "cannot lock ref", "reference already")
@@ -50,23 +51,25 @@ def pull(store: Store, remote: str, areas: Sequence[Area] = ("ledger", "keep")) 
     return accept(store)
 
 
-def push(store: Store, remote: str, areas: Sequence[Area] = AREAS) -> Pushed:
-    """Publish what the remote does not have.
+def push(
+    store: Store, remote: str, areas: Sequence[Area] = AREAS, *, attempts: int = ATTEMPTS
+) -> Pushed:
+    """Publish what the remote does not have, in so many attempts.
 
     Raises RemoteFailed where it cannot be reached, StoreBusy where others kept winning the race;
     refusals are in the result.
     """
     done = Pushed()
     pending = _pending(store, remote, areas)
-    while pending and done.attempts < _ATTEMPTS:
+    while pending and done.attempts < attempts:
+        if done.attempts:
+            time.sleep(_PAUSE_SECONDS * 2**done.attempts * random.random())  # noqa: S311
         done.attempts += 1
         _count(store, remote, pending, done)
         raced = _push_once(store, remote, pending, done)
         if not raced:
             return done
-        time.sleep(_PAUSE_SECONDS * 2**done.attempts * random.random())  # noqa: S311
-        _fetch(store.repository, remote, sorted({shard.area for shard in raced}))
-        accept(store)
+        done.refused |= _join(store, remote, raced)
         pending = [
             shard for shard in _pending(store, remote, areas) if shard.ref not in done.refused
         ]
@@ -88,6 +91,24 @@ def _pending(store: Store, remote: str, areas: Sequence[Area]) -> list[Shard]:
     ]
 
 
+def _join(store: Store, remote: str, raced: Sequence[Shard]) -> dict[str, str]:
+    """Join what the remote has; return the chains for which another attempt is of no use."""
+    before = store.refs()
+    _fetch(store.repository, remote, sorted({shard.area for shard in raced}))
+    refusals = accept(store).refused
+    after, hopeless = store.refs(), {}
+    for shard in raced:
+        ours, theirs = after[shard.ref], after.get(shard.remote_ref(remote))
+        if ours != before[shard.ref] or theirs is None:
+            continue
+        git = store.repository.git
+        if git.call("merge-base", "--is-ancestor", theirs, ours).returncode != 0:
+            start = f"{shard.ref} of remote {remote} "
+            said = (text.removeprefix(start) for text in refusals if text.startswith(start))
+            hopeless[shard.ref] = f"what is there {next(said, 'could not be joined with ours')}"
+    return hopeless
+
+
 def _push_once(store: Store, remote: str, shards: Sequence[Shard], done: Pushed) -> list[Shard]:
     """Push; return the chains that somebody else has moved at the remote."""
     git = store.repository.git
@@ -101,12 +122,17 @@ def _push_once(store: Store, remote: str, shards: Sequence[Shard], done: Pushed)
         remote,
         *(f"{shard.ref}:{shard.ref}" for shard in shards),
         env={HOOK_GUARD: "1"},
-        # A user's push.gpgSign or push options are meant for their branches.
-        config=["push.gpgSign=false"],
+        # The user's settings for signing, options and mirroring are meant for their branches.
+        config=[
+            "push.gpgSign=false",
+            "push.pushOption=",
+            "push.negotiate=false",
+            f"remote.{remote}.mirror=false",
+        ],
     )
     raced, answered = [], False
     by_ref = {shard.ref: shard for shard in shards}
-    for line in result.stdout.decode(errors="replace").splitlines():
+    for line in result.stdout.decode(errors="replace").split("\n"):
         flag, _, rest = line.partition("\t")
         ref, _, summary = rest.partition("\t")
         shard = by_ref.get(ref.partition(":")[0])
@@ -139,6 +165,8 @@ def _fetch(repository: Repository, remote: str, areas: Sequence[Area]) -> None:
         "--no-write-fetch-head",
         "--recurse-submodules=no",
         "--no-auto-maintenance",
+        # Nor what the user's refspecs would do: a mirror's put the remote's refs over ours.
+        "--refmap=",
         remote,
         *fetch_refspecs(remote, areas),
     )

@@ -118,15 +118,6 @@ def test_a_large_untracked_file_is_named_and_not_stored(clone: Clone) -> None:
     assert "large.bin" in clone.prov("show")
 
 
-def test_the_limit_is_configurable_and_holds_for_untracked_files_alone(clone: Clone) -> None:
-    clone.git("config", "prov.snapshot.maxFileSize", "10")
-    clone.write("a.py", "tracked and longer than the limit\n")
-    clone.write("new.py", "untracked and longer than the limit\n")
-    found = source(clone)
-    assert [item["path"] for item in found["omitted"]] == ["new.py"]
-    assert clone.git("show", f"{found['snapshot']}:a.py").startswith("tracked")
-
-
 def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file(
     clone: Clone, tmp_path: Path
 ) -> None:
@@ -213,5 +204,8 @@ def test_a_work_tree_that_git_cannot_read_does_not_stop_the_run(clone: Clone) ->
     run = json.loads(clone.prov("show", "--json"))
     assert run["source"]["dirty"] is True
     assert "snapshot" not in run["source"]
+    assert run["source"]["commit"] == clone.git("rev-parse", "HEAD").strip()
+    assert run["source"]["ref"] == "refs/heads/main"
+    assert "tree" not in run["source"]
     assert run["missing"]["source.tree"].startswith("could not be captured: ")
     assert "could not be captured" in result.stderr

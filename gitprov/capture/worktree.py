@@ -1,0 +1,140 @@
+"""What git says of the work tree: HEAD's commit, the branch, and the paths that differ from it.
+
+Git does not look at files that are marked skip-worktree or assume-unchanged. Those that are there
+are looked at all the same: with a private copy of the index that has the marks cleared, so that
+nothing that differs from the commit passes for clean.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitprov.errors import GitFailed
+from gitprov.store.repository import Repository
+
+# Tags of `git ls-files -v`: lower case for assume-unchanged, S or s for skip-worktree.
+_MARKED = re.compile(rb"(?:\A|\0)([a-zS]) ([^\0]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """HEAD's commit, its branch, and the paths that differ from it."""
+
+    commit: str | None
+    branch: str | None
+    changed: tuple[bytes, ...] = ()
+    untracked: tuple[bytes, ...] = ()
+    submodules: tuple[bytes, ...] = ()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.changed or self.untracked or self.submodules)
+
+
+def read_status(repository: Repository, index: Path) -> Status:
+    """Return the status of the work tree; raise GitFailed where git cannot read it.
+
+    Where files are hidden from git, `index` is there afterwards: a copy that hides none.
+    """
+    # Beside `git status`, so that it takes no time of its own.
+    with repository.git.open("ls-files", "-v", "-z") as listing:
+        status = _parsed(_status(repository))
+        marks, _ = listing.communicate()
+    if listing.returncode != 0:
+        raise GitFailed("git ls-files failed; see what it says in the work tree")
+    if _clear_marks(repository, index, marks):
+        return _parsed(_status(repository, {"GIT_INDEX_FILE": str(index)}))
+    return status
+
+
+def read_head(repository: Repository) -> Status:
+    """Return commit and branch alone, for where the work tree cannot be read."""
+    commit = repository.git.call("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    branch = repository.git.call("symbolic-ref", "--quiet", "HEAD")
+    return Status(
+        commit.stdout.decode().strip() or None,
+        os.fsdecode(branch.stdout).rstrip("\n").removeprefix("refs/heads/") or None,
+    )
+
+
+def copy_index(repository: Repository, index: Path) -> None:
+    """Make `index` a copy of the user's index, unless it is one already.
+
+    With its time: by that git knows which entries may have changed since without showing it.
+    """
+    theirs = repository.git_dir / "index"
+    if theirs.exists() and not index.exists():
+        shutil.copy2(theirs, index)
+
+
+def _status(repository: Repository, env: Mapping[str, str] | None = None) -> bytes:
+    return repository.git.run(
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "-z",
+        "--untracked-files=all",
+        "--no-renames",
+        "--ignore-submodules=none",
+        env=env,
+    )
+
+
+def _parsed(output: bytes) -> Status:
+    commit = branch = None
+    changed, untracked, submodules = [], [], []
+    for line in output.split(b"\0"):
+        kind, _, rest = line.partition(b" ")
+        if line.startswith(b"# branch.oid ") and not line.endswith(b"(initial)"):
+            commit = line.split(b" ")[2].decode()
+        elif line.startswith(b"# branch.head ") and not line.endswith(b"(detached)"):
+            branch = os.fsdecode(line.split(b" ", 2)[2])
+        elif kind == b"1":
+            fields = rest.split(b" ", 7)
+            changed.append(fields[7])
+            if fields[1].startswith(b"S") and fields[1] != b"SC..":
+                submodules.append(fields[7])
+        elif kind == b"u":
+            changed.append(rest.split(b" ", 9)[9])
+        elif kind == b"?":
+            untracked.append(rest)
+    return Status(commit, branch, tuple(changed), tuple(untracked), tuple(submodules))
+
+
+def _clear_marks(repository: Repository, index: Path, marks: bytes) -> bool:
+    """Make an index that hides no file that is there; say whether one was hidden.
+
+    A skip-worktree file that is absent is one that a sparse checkout leaves out: it stays as the
+    index has it. An absent assume-unchanged file was deleted.
+    """
+    marked = list(_marked(marks, repository.require_work_tree()))
+    if not marked:
+        return False
+    copy_index(repository, index)
+    for option, tags in (("--no-assume-unchanged", b"abcdefghijklmnopqrstuvwxyz"),
+                         ("--no-skip-worktree", b"Ss")):  # fmt: skip
+        paths = [path for tag, path in marked if tag in tags]
+        if paths:
+            _update_index(repository, index, option, paths)
+    return True
+
+
+def _marked(marks: bytes, work_tree: Path) -> Iterator[tuple[bytes, bytes]]:
+    top = os.fsencode(work_tree)
+    for match in _MARKED.finditer(marks):
+        tag, path = match.groups()
+        if tag not in b"Ss" or os.path.lexists(os.path.join(top, path)):  # noqa: PTH118 -- bytes
+            yield tag, path
+
+
+def _update_index(repository: Repository, index: Path, option: str, paths: Sequence[bytes]) -> None:
+    repository.git.run(
+        "update-index", option, "-z", "--stdin",
+        stdin=b"".join(path + b"\0" for path in paths),
+        env={"GIT_INDEX_FILE": str(index)},
+        config=["core.splitIndex=false", "core.fsmonitor=false", "core.ignoreStat=false"],
+    )  # fmt: skip

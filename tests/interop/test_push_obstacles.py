@@ -1,0 +1,122 @@
+"""What stands in the way of a push: chains that are none, settings meant for branches, remotes."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from gitprov.errors import RemoteFailed
+from gitprov.hooks.pre_push import _say
+from gitprov.store.sync import push
+from tests.support.repositories import Clone
+from tests.support.runs import ledger_tips, record, run_ids
+from tests.support.servers import bare_repository
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Clone:
+    return Clone(bare_repository(tmp_path / "server.git"))
+
+
+@pytest.fixture
+def clone(tmp_path: Path, server: Clone) -> Clone:
+    clone = Clone.make(tmp_path / "clone")
+    clone.git("remote", "add", "origin", str(server.path))
+    clone.git("push", "--quiet", "-u", "origin", "main")
+    clone.prov("init")
+    return clone
+
+
+def poison(clone: Clone, server: Clone) -> str:
+    """Put something that is no ledger entry where the remote has our chain; return the ref."""
+    record(clone.store())
+    (ref,) = ledger_tips(clone.store())
+    clone.git("push", "--quiet", "--no-verify", str(server.path), f"main:{ref}")
+    return ref
+
+
+def test_a_chain_that_cannot_be_joined_is_refused_at_once(clone: Clone, server: Clone) -> None:
+    ref = poison(clone, server)
+    done = push(clone.store(), "origin", ["ledger"])
+    assert list(done.refused) == [ref]
+    assert done.refused[ref].startswith("what is there is not taken in: ")
+    assert done.attempts == 1
+    explicit = clone.prov_call("push")
+    assert explicit.returncode == RemoteFailed.exit_status
+    assert f"origin refuses {ref}: what is there is not taken in: " in explicit.stderr
+    assert "others kept pushing" not in explicit.stderr
+
+
+def test_a_poisoned_remote_does_not_hold_up_an_ordinary_push(clone: Clone, server: Clone) -> None:
+    poison(clone, server)
+    commit = clone.commit("second")
+    started = time.monotonic()
+    pushed = clone.call("git", "push", check=True)
+    assert time.monotonic() - started < 8
+    assert "gitprov: origin refuses the ledger: what is there is not taken in: " in pushed.stderr
+    assert server.git("rev-parse", "main").strip() == commit
+
+
+def test_what_could_be_sent_beside_a_poisoned_chain_is_sent(clone: Clone, server: Clone) -> None:
+    clone.run("true")
+    ref = poison(clone, server)
+    done = push(clone.store(), "origin")
+    assert list(done.refused) == [ref]
+    assert ref.replace("/ledger/", "/keep/") in server.git("for-each-ref", "--format=%(refname)")
+
+
+def test_the_words_of_a_remote_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    _say("origin refuses the ledger: \x1b[2Jgone")
+    assert capsys.readouterr().err == "gitprov: origin refuses the ledger: \\x1b[2Jgone\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("push.pushOption", "ci.skip"),
+        ("remote.origin.mirror", "true"),
+        ("push.followTags", "true"),
+        ("push.recurseSubmodules", "check"),
+        ("push.negotiate", "true"),
+        ("push.gpgSign", "true"),
+        ("push.default", "nothing"),
+        ("push.useForceIfIncludes", "true"),
+        ("remote.origin.push", "refs/heads/*:refs/heads/*"),
+    ],
+)
+def test_settings_for_branches_do_not_stop_runs(
+    clone: Clone, server: Clone, name: str, value: str
+) -> None:
+    ids = record(clone.store())
+    clone.git("config", name, value)
+    clone.git("tag", "-a", "-m", "not for others", "v1")
+    assert "sent 1 run" in clone.prov("push")
+    assert run_ids(server.store()) == ids
+    assert server.git("tag") == ""
+
+
+def test_a_mirrors_refspec_does_not_put_the_remotes_runs_over_ours(
+    clone: Clone, server: Clone, tmp_path: Path
+) -> None:
+    first = record(clone.store())
+    clone.prov("push")
+    mirror = Clone.of(str(server.path), tmp_path / "mirror.git", "--mirror")
+    second = record(clone.store())
+    (ref, tip) = next(iter(ledger_tips(clone.store()).items()))
+    mirror.git("fetch", "--quiet", str(clone.path), f"{ref}:{ref}")
+    mirror.prov("pull", "origin")
+    assert ledger_tips(mirror.store()) == {ref: tip}
+    assert run_ids(mirror.store()) == sorted(first + second)
+
+
+def test_the_reason_of_a_network_error_is_told(clone: Clone) -> None:
+    record(clone.store())
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        clone.git("config", "remote.origin.url", f"git://127.0.0.1:{port}/lab.git")
+        done = clone.prov_call("push")
+    assert done.returncode == RemoteFailed.exit_status
+    assert "unable to connect to 127.0.0.1: " in done.stderr
+    assert "Connection refused" in done.stderr
