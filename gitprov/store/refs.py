@@ -61,7 +61,7 @@ def parse_shard(ref: str) -> Shard | None:
 def list_refs(git: Git, *prefixes: str) -> dict[str, str]:
     """Return the refs below the prefixes and the objects that they point at, sorted by name."""
     output = git.run("for-each-ref", "--format=%(objectname) %(refname)", *prefixes)
-    pairs = (line.split(" ", 1) for line in os.fsdecode(output).splitlines())
+    pairs = (line.split(" ", 1) for line in os.fsdecode(output).split("\n") if line)
     return {name: oid for oid, name in pairs}
 
 

@@ -306,8 +306,9 @@ def test_a_damaged_journal_does_not_stop_anything(clone: Clone) -> None:
     folder = clone.path / ".git/prov/journal" / new_id()
     folder.mkdir(parents=True)
     (folder / "started").write_bytes(b"no msgpack")
-    assert_command_runs(clone)
     result = clone.prov_call("log", "--oneline")
     assert result.returncode == 0
     assert "damaged" in result.stderr
     assert "Traceback" not in result.stderr
+    assert (clone.path / ".git/prov/rejected" / folder.name).is_dir()
+    assert_command_runs(clone)
