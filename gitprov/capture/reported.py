@@ -17,6 +17,7 @@ from gitprov.model.wording import printable
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<fraction>\.[0-9]+)?(?P<exponent>[eE][-+]?[0-9]+)?\Z")
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1
+_STEP_MAX = (1 << 63) - 1
 
 
 class Point(NamedTuple):
@@ -57,7 +58,7 @@ def scalar(value: Any) -> Scalar:
 def step_number(value: Any) -> int:
     """Return a step as an integer; raise ValueError beyond 64 bits, TypeError for no number."""
     number = int(value)
-    if not _INT_MIN <= number <= _INT_MAX:
+    if not _INT_MIN <= number <= _STEP_MAX:
         raise ValueError(f"the step {number} does not fit into 64 bits")
     return number
 

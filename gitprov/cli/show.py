@@ -8,7 +8,7 @@ import typer
 
 from gitprov.cli.catching_up import current_store
 from gitprov.cli.terminal import Json, paged, style_for, verb
-from gitprov.errors import PayloadMissing
+from gitprov.errors import GitprovError, PayloadMissing
 from gitprov.index.history import LAST, History
 from gitprov.model.run import Run
 from gitprov.store.payload import OUTPUT_LOG, OUTPUT_TAIL, read_payload
@@ -61,6 +61,8 @@ def _tail(store: Store, run: Run) -> bytes | None:
         return _payload(store, run, OUTPUT_TAIL) or _payload(store, run, OUTPUT_LOG)
     except PayloadMissing:
         return None
+    except GitprovError as error:  # the page says all the rest, whatever is wrong with this
+        return f"(not shown: {error})".encode()
 
 
 def _payload(store: Store, run: Run, name: str) -> bytes | None:

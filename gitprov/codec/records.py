@@ -19,13 +19,21 @@ from gitprov.model.run import RUN_SCHEMA, Artifact, Run, Source
 
 KINDS: dict[str, type] = {RUN_SCHEMA: Run, START_SCHEMA: Start}
 DIGEST_BYTES = {"sha256": 32}
+MAX_SEQUENCE = (1 << 63) - 1
 
 _FILE_NAME = re.compile(r"([a-z]{1,32}\.[1-9][0-9]{0,3})\.msgpack\Z")
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ALGORITHM = re.compile(r"[a-z0-9_]{1,32}\Z")
 _NON_FINITE = ("nan", "inf", "-inf")
-_TIME_MAX = (1 << 63) - 1
+# What sqlite and most languages call an integer. Params alone may be larger.
+_INT_MAX = (1 << 63) - 1
+_COUNT = (0, _INT_MAX)
+_STEP = (-1 << 63, _INT_MAX)
+_SEQUENCE = (1, MAX_SEQUENCE)
+_EXIT_CODE = (0, (1 << 32) - 1)  # Windows gives 32 bits
+_SIGNAL = (1, 255)
 
 
 class Decoded(NamedTuple):
@@ -77,13 +85,17 @@ def decode_record(schema: str, data: bytes) -> Decoded:
 
 def _check_run(run: Run) -> None:
     """Check what types alone do not say."""
-    if not 0 <= run.started_ns <= run.ended_ns <= _TIME_MAX:
+    if not 0 <= run.started_ns <= run.ended_ns <= _INT_MAX:
         raise MalformedRecord("started_ns and ended_ns are no span of time")
     if not run.command.argv:
         raise MalformedRecord("command.argv is empty")
+    _check_range("exit_code", run.exit_code, _EXIT_CODE)
+    _check_range("signal", run.signal, _SIGNAL)
     for metric in run.metrics:
         if type(metric.value) is str and metric.value not in _NON_FINITE:
             raise MalformedRecord("a metric has a value that is no number")
+        _check_range("metric.step", metric.step, _STEP)
+    _check_machine(run)
     if run.source is not None:
         _check_source(run.source)
     for group in (run.inputs, run.outputs, run.byproducts):
@@ -93,6 +105,21 @@ def _check_run(run: Run) -> None:
     for text in (run.name, *run.tags, *run.params, *[metric.name for metric in run.metrics]):
         if text is not None and _CONTROL.search(text):
             raise MalformedRecord("a name holds control characters")
+
+
+def _check_range(name: str, value: int | None, span: tuple[int, int]) -> None:
+    if value is not None and not span[0] <= value <= span[1]:
+        raise MalformedRecord(f"{name} is not between {span[0]} and {span[1]}")
+
+
+def _check_machine(run: Run) -> None:
+    """Check the numbers about the machine and what the command used of it."""
+    if run.hardware is not None:
+        for name in ("cores", "memory_bytes"):
+            _check_range(f"hardware.{name}", getattr(run.hardware, name), _COUNT)
+    if run.usage is not None:
+        for name in ("wall_ns", "cpu_user_ns", "cpu_system_ns", "max_rss_bytes"):
+            _check_range(f"usage.{name}", getattr(run.usage, name), _COUNT)
 
 
 def _check_source(source: Source) -> None:
@@ -107,15 +134,15 @@ def _check_source(source: Source) -> None:
 def _check_artifact(artifact: Artifact) -> None:
     if artifact.name is None and artifact.path is None and artifact.uri is None:
         raise MalformedRecord("an artifact has neither name, path nor uri")
-    if artifact.file_count is not None and artifact.file_count < 0:
-        raise MalformedRecord("a file_count is negative")
+    _check_range("file_count", artifact.file_count, _COUNT)
     _check_content(artifact.size, artifact.digest)
 
 
 def _check_content(size: int | None, digest: Mapping[str, bytes]) -> None:
-    if size is not None and size < 0:
-        raise MalformedRecord("a size is negative")
+    _check_range("size", size, _COUNT)
     for algorithm, value in digest.items():
+        if not _ALGORITHM.match(algorithm):
+            raise MalformedRecord("a digest has a name that is not of a-z, 0-9 and _")
         if len(value) != DIGEST_BYTES.get(algorithm, len(value)):
             raise MalformedRecord(f"a {algorithm} digest of {len(value)} bytes")
 
@@ -126,8 +153,9 @@ def _check_bindings(run: Run) -> None:
     if run.environment is not None and len(run.environment.digest) != sha256:
         raise MalformedRecord("environment.digest is not a sha256")
     if run.writer is not None:
-        if not is_id(run.writer.id) or run.writer.sequence < 1:
-            raise MalformedRecord("writer.id or writer.sequence is out of range")
+        if not is_id(run.writer.id):
+            raise MalformedRecord("writer.id is not 32 letters from k to z")
+        _check_range("writer.sequence", run.writer.sequence, _SEQUENCE)
         if run.writer.previous is not None and len(run.writer.previous) != sha256:
             raise MalformedRecord("writer.previous is not a sha256")
     if not all(is_id(link.id) for link in run.links):

@@ -1,10 +1,16 @@
 """The sqlite file and keeping it level with the ledger.
 
 The tips that the index stands for are written in the same transaction as their runs, so a crash
-leaves it behind but never wrong. Damage or another version of the schema means: built again.
-Where the git directory cannot be written to, the index is built in memory.
+leaves it behind but never wrong. So is what a shallow clone has been told to leave out, which
+decides what tips reach. Damage or another version of the schema means: built again. Where the git
+directory cannot be written to, the index is built in memory.
+
+Two records with one id break the format, and acceptance keeps the second one out. Where a ledger
+has both nevertheless, the index has the one whose blob has the smaller name, in whatever order
+they came: which of them is true cannot be told from here, but the answer must not change.
 """
 
+import hashlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,9 +22,10 @@ from gitprov.store.ledger import Entry, list_entries, read_entries
 from gitprov.store.refs import LEDGER, list_refs
 from gitprov.store.store import Store
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE tips (ref TEXT PRIMARY KEY, oid TEXT NOT NULL);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, blob TEXT NOT NULL, entry TEXT NOT NULL,
     started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL, status TEXT NOT NULL, exit_code INTEGER,
@@ -41,8 +48,7 @@ _COLUMNS = (
     "source_commit source_tree source_ref dirty python"
 ).split()
 _INSERT = (
-    # A second record with the id of a run is not that run: the first one stays.
-    f"INSERT OR IGNORE INTO runs ({', '.join(_COLUMNS)})"  # noqa: S608 -- names of our own
+    f"INSERT INTO runs ({', '.join(_COLUMNS)})"  # noqa: S608 -- names of our own
     f" VALUES ({', '.join('?' * len(_COLUMNS))})"
 )
 
@@ -54,29 +60,41 @@ def open_index(store: Store) -> sqlite3.Connection:
     """
     tips = list_refs(store.repository.git, LEDGER)
     path = store.repository.prov_dir / "index.sqlite"
+    depth = _shallow_fingerprint(store)
     try:
-        return _open_and_update(path, store, tips)
+        return _open_and_update(path, store, tips, depth)
     except sqlite3.DatabaseError:
         pass
     try:
         # Damaged, or of another version: everything in it can be had from the ledger again.
         path.unlink(missing_ok=True)
-        return _open_and_update(path, store, tips)
+        return _open_and_update(path, store, tips, depth)
     except (sqlite3.DatabaseError, OSError):
-        return _open_and_update(":memory:", store, tips)
+        return _open_and_update(":memory:", store, tips, depth)
 
 
-def _open_and_update(path: Path | str, store: Store, tips: dict[str, str]) -> sqlite3.Connection:
+def _shallow_fingerprint(store: Store) -> str:
+    """Return what stands for where history is cut off: tips alone do not say what they reach."""
+    try:
+        cut = (store.repository.common_dir / "shallow").read_bytes()
+    except FileNotFoundError:
+        return ""
+    return hashlib.sha256(cut).hexdigest()
+
+
+def _open_and_update(
+    path: Path | str, store: Store, tips: dict[str, str], depth: str
+) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30, isolation_level=None)
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         if connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
             indexed = dict(connection.execute("SELECT ref, oid FROM tips"))
-            if indexed == tips:
+            if indexed == tips and _fact(connection, "shallow") == depth:
                 return connection
         connection.execute("BEGIN IMMEDIATE")
         _create_if_needed(connection)
-        _update(connection, store, tips)
+        _update(connection, store, tips, depth)
         connection.execute("COMMIT")
     except BaseException:
         connection.close()
@@ -95,7 +113,16 @@ def _create_if_needed(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _update(connection: sqlite3.Connection, store: Store, tips: dict[str, str]) -> None:
+def _fact(connection: sqlite3.Connection, name: str) -> str | None:
+    row = connection.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchone()
+    return row[0] if row else None
+
+
+def _set_fact(connection: sqlite3.Connection, name: str, value: str) -> None:
+    connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", [name, value])
+
+
+def _update(connection: sqlite3.Connection, store: Store, tips: dict[str, str], depth: str) -> None:
     """Take in what the ledger has gained, and drop what it has no longer."""
     git = store.repository.git
     indexed = dict(connection.execute("SELECT ref, oid FROM tips"))
@@ -103,16 +130,23 @@ def _update(connection: sqlite3.Connection, store: Store, tips: dict[str, str]) 
     present = {
         oid for oid, found in zip(old, store.objects.read_many(list(old)), strict=True) if found
     }
-    if present != old:
-        # An old tip was collected by gc: what it reached can no longer be told.
+    lost = []
+    if present == old and _fact(connection, "shallow") == depth:
+        lost = list_entries(git, list(old), list(tips.values()))
+    # What old tips reached can no longer be told once gc has collected one, or history is cut off
+    # elsewhere. Where entries share a record, losing one must not lose the run.
+    if present != old or _fact(connection, "shallow") != depth or (
+        lost and _fact(connection, "shared")
+    ):  # fmt: skip
         connection.execute("DELETE FROM runs")
-        old = set()
+        connection.execute("DELETE FROM facts")
+        old, lost = set(), []
     gained = list_entries(git, list(tips.values()), list(old))
-    lost = list_entries(git, list(old), list(tips.values()))
     connection.executemany("DELETE FROM runs WHERE entry = ?", [(oid,) for oid in lost])
     _insert(connection, read_entries(store.objects, gained))
     connection.execute("DELETE FROM tips")
     connection.executemany("INSERT INTO tips VALUES (?, ?)", tips.items())
+    _set_fact(connection, "shallow", depth)
 
 
 def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
@@ -120,11 +154,14 @@ def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         for record in entry.records:
             if record.schema != RUN_SCHEMA:
                 continue
+            row = connection.execute("SELECT blob FROM runs WHERE id = ?", [record.id]).fetchone()
+            if row is not None:
+                _set_fact(connection, "shared", "yes")
+                if row[0] <= record.blob:
+                    continue
+                connection.execute("DELETE FROM runs WHERE id = ?", [record.id])
             run: Run = decode_record(record.schema, record.data).record
-            cursor = connection.execute(_INSERT, _row(run, record.blob, entry.oid))
-            if not cursor.rowcount:
-                continue
-            number = cursor.lastrowid
+            number = connection.execute(_INSERT, _row(run, record.blob, entry.oid)).lastrowid
             connection.executemany(
                 "INSERT INTO fields VALUES (?, ?, ?, ?)",
                 [(number, *field) for field in _fields(run)],

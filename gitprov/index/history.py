@@ -76,21 +76,26 @@ class History:
     def find(self, name: str = LAST) -> Decoded:
         """Return the run that `name` stands for.
 
-        `last`, `last~2`, an id or its beginning, a run's two-word name; or a commit, branch or
-        tag: the newest run made from it. Raises UnknownRun, AmbiguousRun.
+        `last`, `last~2`, an id or its beginning; a commit, branch or tag: the newest run made
+        from it; a run's name, where git knows no commit by it: whoever names a run must not be
+        able to stand in for a branch. Raises UnknownRun, AmbiguousRun.
         """
         given, name = name, encodable(name)
         if match := _LAST.match(name):
             return self._nth_newest(int(match[1] or 0), name)
         if is_prefix(name) and (found := self._by_prefix(name)):
             return found
-        rows = self._index.execute(
+        if found := self._newest_of_commit(given):
+            return found
+        row = self._index.execute(
             f"SELECT blob FROM runs WHERE name = ? {_NEWEST_FIRST} LIMIT 1",  # noqa: S608
             [name],
-        ).fetchall()
-        if rows:
-            return self._one(rows[0][0])
-        return self._newest_of_commit(given)
+        ).fetchone()
+        if row is None:
+            raise UnknownRun(
+                f"no run, commit, branch or tag is called {given!r}; see them with: git prov log"
+            )
+        return self._one(row[0])
 
     def short_id(self, run_id: str) -> str:
         """Return the beginning of an id, as short as tells it from all others here."""
@@ -127,15 +132,14 @@ class History:
             raise UnknownRun(f"no run {prefix} in this clone; fetch it with: git prov pull")
         return self._one(rows[0][1]) if rows else None
 
-    def _newest_of_commit(self, name: str) -> Decoded:
+    def _newest_of_commit(self, name: str) -> Decoded | None:
+        """Return the newest run made from a commit; None where git knows none by this name."""
         # --end-of-options: a name that begins with a dash is no option of git's.
         found = self._store.repository.git.call(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
         )
         if found.returncode != 0:
-            raise UnknownRun(
-                f"no run, commit, branch or tag is called {name!r}; see them with: git prov log"
-            )
+            return None
         commit = found.stdout.decode().strip()
         row = self._index.execute(
             f"SELECT blob FROM runs WHERE source_commit = ? {_NEWEST_FIRST} LIMIT 1",  # noqa: S608

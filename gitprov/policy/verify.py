@@ -24,9 +24,10 @@ from gitprov.model.ids import short
 from gitprov.model.ledger import Start
 from gitprov.model.run import Run, Source
 from gitprov.policy.findings import Findings
+from gitprov.store.environment_trees import EnvironmentTrees
 from gitprov.store.ledger import Entry, StoredRecord, read_entries
 from gitprov.store.libgit2 import LibgitObjects
-from gitprov.store.objects import MODE_TREE, ObjectReader, decode_commit, decode_tree
+from gitprov.store.objects import ObjectReader, decode_commit, decode_tree
 from gitprov.store.refs import LEDGER, PAYLOAD, list_refs, parse_shard, unreadable_refs
 from gitprov.store.store import Store
 
@@ -55,6 +56,7 @@ class _Verification:
         )
         self._chains: dict[str, list[_Link]] = defaultdict(list)
         self._digests: dict[str, bytes | None] = {}
+        self._environments = EnvironmentTrees(self._reader)
         self._dropped_months = False
         refs = list_refs(store.repository.git, LEDGER, PAYLOAD)
         payload_tips = [oid for ref, oid in refs.items() if ref.startswith(PAYLOAD)]
@@ -174,7 +176,7 @@ class _Verification:
             return
         try:
             if record.environment not in self._digests:
-                files = dict(self._files(record.environment, ""))
+                files = dict(self._environments.files(record.environment))
                 self._digests[record.environment] = environment_digest(files)
         except ObjectMissing as error:
             self.findings.unknown("environments", run.id, str(error))
@@ -185,14 +187,6 @@ class _Verification:
                 self.findings.good("environments")
             else:
                 self.findings.failed("environments", run.id, "the files do not match the digest")
-
-    def _files(self, tree: str, prefix: str) -> Iterator[tuple[str, bytes]]:
-        for entry in decode_tree(self._reader.read(tree).data):
-            name = prefix + entry.name.decode("utf-8", "surrogateescape")
-            if entry.mode == MODE_TREE:
-                yield from self._files(entry.oid, f"{name}/")
-            else:
-                yield name, self._reader.read(entry.oid).data
 
     def _check_source(self, run_id: str, source: Source) -> None:
         """Check that the commit or snapshot is here and has the tree that the record names."""
@@ -217,9 +211,9 @@ class _Verification:
         else:
             self.findings.good("sources")
 
-    def _payload_files(self, tips: list[str]) -> dict[tuple[str, str], str]:
-        """Return the payload files that are here: (run, name in the tree) to blob."""
-        files: dict[tuple[str, str], str] = {}
+    def _payload_files(self, tips: list[str]) -> dict[tuple[str, str], set[str]]:
+        """Return the payload files that are here: (run, name in the tree) to all its blobs."""
+        files: dict[tuple[str, str], set[str]] = defaultdict(set)
         seen: set[str] = set()
         for tip in tips:
             for oid in self._walk(PAYLOAD, tip, seen):
@@ -228,7 +222,7 @@ class _Verification:
                     for folder in decode_tree(tree.data):
                         run_id = folder.name.decode("ascii", "replace")
                         for file in decode_tree(self._reader.read(folder.oid).data):
-                            files[run_id, file.name.decode("utf-8", "replace")] = file.oid
+                            files[run_id, file.name.decode("utf-8", "replace")].add(file.oid)
                 except ObjectMissing as error:
                     self.findings.unknown("payloads", oid, str(error))
                 except GitprovError as error:
@@ -245,8 +239,9 @@ class _Verification:
                 continue
             subject = f"{run.id}/{name}"
             try:
-                if hashlib.sha256(self._payload_content(run.id, name)).digest() != digest:
-                    raise IntegrityError("the content does not match the recorded hash")
+                for content in self._payload_copies(run.id, name):
+                    if hashlib.sha256(content).digest() != digest:
+                        raise IntegrityError("the content does not match the recorded hash")
             except ObjectMissing as error:
                 self.findings.unknown("payloads", subject, str(error))
             except GitprovError as error:
@@ -254,12 +249,16 @@ class _Verification:
             else:
                 self.findings.good("payloads")
 
-    def _payload_content(self, run_id: str, name: str) -> bytes:
-        if blob := self._payload.get((run_id, name)):
-            return self._reader.read(blob).data
-        if blob := self._payload.get((run_id, f"{name}.zst")):
-            return decompress(self._reader.read(blob).data)
-        raise ObjectMissing("not in this clone; fetch it with: git prov pull --payload")
+    def _payload_copies(self, run_id: str, name: str) -> Iterator[bytes]:
+        """Yield every content that is here under a name; one that differs is wrong anywhere."""
+        plain = self._payload.get((run_id, name), set())
+        packed = self._payload.get((run_id, f"{name}.zst"), set())
+        if not plain | packed:
+            raise ObjectMissing("not in this clone; fetch it with: git prov pull --payload")
+        for blob in sorted(plain):
+            yield self._reader.read(blob).data
+        for blob in sorted(packed):
+            yield decompress(self._reader.read(blob).data)
 
     def _check_writers(self) -> None:
         """Check that each writer's records are numbered without gaps and name their predecessor."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from gitprov.codec import canonical
 from gitprov.codec.canonical import Document
 from gitprov.codec.documents import to_document
-from gitprov.codec.records import decode_record
+from gitprov.codec.records import MAX_SEQUENCE, decode_record
 from gitprov.errors import GitFailed, MalformedRecord, StoreBusy, StoreDamaged
 from gitprov.model.run import RUN_SCHEMA, Run, Writer
 from gitprov.store.durable import sync_folders
@@ -28,6 +28,7 @@ from gitprov.store.refs import (
     NOTES,
     PAYLOAD,
     RefMoved,
+    Shard,
     list_refs,
     move_refs,
     parse_shard,
@@ -58,7 +59,8 @@ def drain(store: Store, *, wait: float = 60.0) -> Drained:
     """Write every finished run of the journal into the ledger.
 
     Raises StoreBusy where the lock is not free within `wait` seconds (its holder takes our runs
-    along), GitFailed or OSError where nothing can be written; the journal keeps the runs then.
+    along), GitFailed or OSError where nothing can be written, StoreDamaged where our chain cannot
+    go on; the journal keeps the runs then.
     """
     done = Drained()
     if not any(run.is_finished for run in store.journal.runs()):
@@ -140,8 +142,12 @@ class _Drain:
             and shard.area == "ledger"
             and shard.shard == self._place.shard
         }
-        newest = max(ours, default=None)
-        if newest == end.ref and (newest is None or ours[newest] == end.tip):
+        # What others write into our shard, months that have not come among it, says nothing
+        # about us: the cache is good where the ref that we wrote last is where we left it, and
+        # this month has no other.
+        present = Shard("ledger", self._place.month, self._place.shard).ref
+        left = ours.get(end.ref) == end.tip if end.ref else not ours
+        if left and (end.ref == present or present not in ours):
             return end, set()
         reader = self._store.objects
         known = [end.tip] if end.tip and next(reader.read_many([end.tip])) else []
@@ -152,7 +158,10 @@ class _Drain:
             for record in entry.records:
                 if record.schema != RUN_SCHEMA:
                     continue
-                run: Run = decode_record(record.schema, record.data).record
+                try:
+                    run: Run = decode_record(record.schema, record.data).record
+                except MalformedRecord:
+                    continue  # no record of ours is; verification names it
                 recorded.add(run.id)
                 place = run.writer
                 if place and place.id == self._writer and place.sequence > end.sequence:
@@ -175,6 +184,15 @@ class _Drain:
             try:
                 data = canonical.encode(document)
                 run = decode_record(RUN_SCHEMA, data).record
+            except MalformedRecord as error:
+                if _could_stand(document):
+                    raise StoreDamaged(
+                        f"the chain of this clone cannot go on behind record {end.sequence}: "
+                        f"{error}; see what git prov verify says"
+                    ) from error
+                self._reject(journal, str(error))
+                continue
+            try:
                 snapshot = tuple(journal.snapshot_objects())
             except (MalformedRecord, StoreDamaged) as error:
                 self._reject(journal, str(error))
@@ -205,6 +223,16 @@ class _Drain:
             # Gone where `git pack-refs` has come by: the top, synced too, has the packed refs.
             with suppress(FileNotFoundError):
                 sync_folders([folder])
+
+
+def _could_stand(document: Document) -> bool:
+    """Say whether a run is well-formed, whatever is wrong with its place in the chain."""
+    place = {**document["writer"], "sequence": MAX_SEQUENCE, "previous": bytes(32)}
+    try:
+        decode_record(RUN_SCHEMA, canonical.encode({**document, "writer": place}))
+    except MalformedRecord:
+        return False
+    return True
 
 
 def _manifest(journal: JournalRun) -> Document:

@@ -8,7 +8,7 @@ number of entries) and checks shape, not trust: `gitprov.store.acceptance` decid
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from gitprov.codec.records import file_name, schema_of
+from gitprov.codec.records import schema_of
 from gitprov.errors import MalformedRecord, ObjectMissing
 from gitprov.model.ids import is_id
 from gitprov.store.git import Git
@@ -144,8 +144,3 @@ def _contents(reader: ObjectReader, oids: Sequence[str], kind: str) -> Iterator[
         if found.type != kind:
             raise MalformedRecord(f"object {oid} is a {found.type} where the ledger has a {kind}")
         yield found.data
-
-
-def record_path(record_id: str, schema: str) -> str:
-    """Return where in an entry's tree a record's manifest lies."""
-    return f"{record_id}/{file_name(schema)}"

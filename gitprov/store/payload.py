@@ -6,9 +6,11 @@ whatever is read is compared with it. Specification: section 4.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
 
 from gitprov.codec.compression import compress, decompress
-from gitprov.errors import IntegrityError, ObjectMissing, PayloadMissing
+from gitprov.errors import IntegrityError, MalformedRecord, ObjectMissing, PayloadMissing
 from gitprov.store.journal import JournalRun
 from gitprov.store.objects import ObjectReader, decode_commit, decode_tree
 from gitprov.store.pack import Files
@@ -43,13 +45,18 @@ def read_payload(
 ) -> bytes:
     """Return a payload file, looked for in the chains that end at `tips`.
 
-    Raises PayloadMissing where this clone does not have it, IntegrityError where what it has is
-    not what the manifest says.
+    Chains come from anywhere, so a file of this name may be another's: the one that has the hash
+    is returned, wherever it is. Raises PayloadMissing where this clone does not have it,
+    IntegrityError where nothing that it has under this name is what the manifest says.
     """
+    found = False
     for blob, packed in _candidates(reader, tips, run_id, name):
-        data = decompress(blob) if packed else blob
-        if hashlib.sha256(data).digest() == sha256:
-            return data
+        found = True
+        with suppress(MalformedRecord):
+            data = decompress(blob) if packed else blob
+            if hashlib.sha256(data).digest() == sha256:
+                return data
+    if found:
         raise IntegrityError(f"the payload {name} of run {run_id} does not match its hash")
     raise PayloadMissing(
         f"{name} of run {run_id[:8]} is not in this clone; fetch it with: git prov pull --payload"
@@ -58,24 +65,24 @@ def read_payload(
 
 def _candidates(
     reader: ObjectReader, tips: list[str], run_id: str, name: str
-) -> list[tuple[bytes, bool]]:
-    """Walk the chains for the run's folder, newest first, and return its file."""
+) -> Iterator[tuple[bytes, bool]]:
+    """Walk the chains for the run's folder, newest first, and yield its files of this name."""
+    forms = {name.encode(): False, f"{name}.zst".encode(): True}
     waiting, seen = list(tips), set(tips)
     while waiting:
         oid = waiting.pop()
         try:
             commit = decode_commit(reader.read(oid).data)
-        except ObjectMissing:
+        except (ObjectMissing, MalformedRecord):
             continue
-        for folder in decode_tree(reader.read(commit.tree).data):
-            if folder.name.decode("ascii", "replace") != run_id:
-                continue
-            for file in decode_tree(reader.read(folder.oid).data):
-                for candidate, packed in ((name, False), (f"{name}.zst", True)):
-                    if file.name.decode("utf-8", "replace") == candidate:
-                        return [(reader.read(file.oid).data, packed)]
+        with suppress(ObjectMissing, MalformedRecord):
+            for folder in decode_tree(reader.read(commit.tree).data):
+                if folder.name != run_id.encode():
+                    continue
+                for file in decode_tree(reader.read(folder.oid).data):
+                    if file.name in forms:
+                        yield reader.read(file.oid).data, forms[file.name]
         for parent in commit.parents:
             if parent not in seen:
                 seen.add(parent)
                 waiting.append(parent)
-    return []

@@ -10,6 +10,7 @@ from gitprov.model.wording import (
     printable,
     size_text,
 )
+from gitprov.store.repository import EMPTY_TREE
 from gitprov.views.log import age_text, date_text, marked_status
 from gitprov.views.style import Style
 
@@ -80,7 +81,7 @@ def _source(run: Run) -> Iterator[tuple[str, str]]:
         yield "branch", printable(source.ref.removeprefix("refs/heads/"))
     if source.snapshot:
         yield "changes", f"uncommitted, kept in snapshot {source.snapshot}"
-        base = source.commit or "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+        base = source.commit or EMPTY_TREE
         yield "see them", f"git diff {base[:_SHORT]} {source.snapshot[:_SHORT]}"
     elif source.dirty:
         yield "changes", "uncommitted, and not captured"
@@ -133,7 +134,7 @@ def _artifact(item: Artifact) -> tuple[str, str]:
         parts.append(f"{item.file_count} files")
     if item.size is not None:
         parts.append(size_text(item.size))
-    parts += [f"{kind}:{digest.hex()[:16]}…" for kind, digest in item.digest.items()]
+    parts += [f"{printable(kind)}:{digest.hex()[:16]}…" for kind, digest in item.digest.items()]
     return printable(name), ", ".join(parts) or "not hashed"
 
 

@@ -7,13 +7,20 @@ import select
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gitprov.codec import canonical
 from gitprov.codec.records import decode_record
+from gitprov.model.run import Artifact
+from gitprov.store.refs import PAYLOAD, list_refs
+from gitprov.views.show import page
+from gitprov.views.style import Style
 from tests.support import runs
+from tests.support.chains import entry
 from tests.support.repositories import Clone, clean_environment
 
 PROV = [sys.executable, "-m", "gitprov"]
@@ -334,3 +341,26 @@ class TestUntrustedText:
             shown = nasty.git("log", *arguments)
             assert "gnp.exe" in shown
             assert not [letter for letter in shown if not letter.isprintable() and letter != "\n"]
+
+
+def test_the_page_is_shown_whatever_is_in_a_payload(tmp_path: Path) -> None:
+    clone = Clone.make(tmp_path / "clone")
+    run_id = clone.run("echo", "the words")
+    store = clone.store()
+    (ref,) = list_refs(store.repository.git, PAYLOAD)
+    clone.git("update-ref", ref, entry(store, {run_id: {"output.log": b"forged"}}))
+    page = clone.prov("show", "last")
+    assert "does not match its hash" in page
+    assert "echo 'the words'" in page
+    assert "forged" not in page
+    output = clone.prov_call("show", "--output", "last")
+    assert (output.returncode, output.stdout) == (31, "")
+
+
+def test_names_of_digests_are_shown_safely() -> None:
+    """The codec refuses such a name; the page does not depend on that."""
+    artifact = Artifact(kind="file", path="a", digest={NASTY: b"\1"})
+    document = runs.manifest("k" * 32)
+    run = decode_record("run.1", canonical.encode(document)).record
+    shown = page(replace(run, inputs=(artifact,)), Style(colour=False), now_ns=0)
+    assert shown.replace("\n", "").isprintable()

@@ -74,7 +74,7 @@ def test_what_is_no_metric(wrong: Any, error: type[Exception]) -> None:
         metric_value(wrong)
 
 
-@pytest.mark.parametrize("wrong", [1 << 64, -(1 << 63) - 1, "x"])
+@pytest.mark.parametrize("wrong", [1 << 63, -(1 << 63) - 1, "x"])
 def test_what_is_no_step(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"64 bits|invalid literal"):
         step_number(wrong)

@@ -6,12 +6,17 @@ from pathlib import Path
 import pytest
 
 from gitprov.codec import canonical
+from gitprov.errors import MalformedRecord
+from gitprov.index.history import History
 from gitprov.model.ids import new_id
+from gitprov.policy.verify import verify
+from gitprov.store import acceptance, remote_tips
 from gitprov.store.acceptance import accept
-from gitprov.store.objects import MODE_TREE, TreeEntry, encode_tree
+from gitprov.store.objects import MODE_TREE, Commit, TreeEntry, encode_tree
 from gitprov.store.pack import Existing, PackBuilder
 from gitprov.store.refs import list_refs
 from gitprov.store.store import Store
+from gitprov.store.writer import writer_id
 from tests.support.chains import AUTHOR, entry, only_ref, rebuild, run_folder, write_pack
 from tests.support.repositories import Clone
 from tests.support.runs import (
@@ -296,3 +301,222 @@ def test_run_of_ours_that_waits_is_not_disturbed(store: Store) -> None:
     waiting = finish(store)
     refused(store, entry(store, run_folder(b"\xc1")))
     assert [run.id for run in store.journal.runs()] == [waiting.id]
+
+
+THEIR_PAYLOAD = THEIRS.replace("ledger", "payload")
+THEIR_KEEP = THEIRS.replace("ledger", "keep")
+
+
+@pytest.mark.parametrize("exponent", [63, 64])
+def test_integers_that_no_database_takes(store: Store, exponent: int) -> None:
+    number = (1 << exponent) - (exponent == 64)
+    for fields in ({"exit_code": number}, {"usage": {"wall_ns": number}}):
+        run_id, data = good_record(**fields)
+        ref = THEIRS.replace("origin", new_id())
+        offer(store, entry(store, {run_id: {"run.1.msgpack": data}}), ref)
+    done = accept(store)
+    assert (done.runs, len(done.refused)) == (0, 2)
+    assert History(store).count() == 2
+
+
+def test_largest_params_are_listed_and_found(store: Store) -> None:
+    run_id, data = good_record(params={"seed": (1 << 64) - 1, "least": -(1 << 63)})
+    offer(store, entry(store, {run_id: {"run.1.msgpack": data}}))
+    assert accept(store).refused == []
+    history = History(store)
+    assert history.count() == 3
+    found = list(history.runs(where="params.seed = 18446744073709551615"))
+    assert [run.record.id for run in found] == [run_id]
+    assert found[0].record.params["seed"] == (1 << 64) - 1
+
+
+@pytest.mark.parametrize("sequence", [1, 3, (1 << 63) - 1])
+def test_record_that_claims_our_writer(store: Store, sequence: int) -> None:
+    """Nobody else may say where our chain ends."""
+    writer = {"id": writer_id(store.repository.prov_dir), "sequence": sequence}
+    run_id, data = good_record(writer=writer)
+    tip = entry(store, {run_id: {"run.1.msgpack": data}})
+    for ref in (THEIRS, only_ref(store).replace("refs/prov", "refs/prov-remote/origin")):
+        assert "carries the writer id of this clone" in refused(store, tip, ref)
+        store.repository.git.run("update-ref", "-d", ref)
+    record(store)
+    assert verify(store).is_good
+
+
+@pytest.mark.parametrize("with_cache", [True, False])
+def test_our_own_month_comes_back(store: Store, *, with_cache: bool) -> None:
+    """What we have written and dropped is ours: the records that we kept name it."""
+    ids = run_ids(store)
+    ref = only_ref(store)
+    tip = ledger_tips(store)[ref]
+    store.repository.git.run("update-ref", "-d", ref)
+    if not with_cache:
+        store.repository.git.run("update-ref", ref.replace("/20", "/19"), tip)
+        later = run_ids(store)
+        record(store)
+        assert later == ids
+        store.repository.git.run("update-ref", "-d", ref.replace("/20", "/19"))
+        (store.repository.prov_dir / "chain").unlink()
+    offer(store, tip, THEIRS)
+    assert accept(store).refused == []
+    assert set(ids) <= set(run_ids(store))
+    record(store)
+    assert verify(store).is_good
+
+
+@pytest.mark.parametrize("shard", ["05", "0e"])
+def test_id_of_ours_with_other_bytes(store: Store, shard: str) -> None:
+    run_id = run_ids(store)[0]
+    forged = canonical.encode(manifest(run_id, message="forged"))
+    tip = entry(store, {run_id: {"run.1.msgpack": forged}})
+    reason = refused(store, tip, THEIRS.replace("05", shard))
+    assert f"another record than the one here has the id {run_id}" in reason
+    assert verify(store).is_good
+
+
+def test_record_of_ours_with_another_environment(store: Store) -> None:
+    found = next(item for item in records(store) if item.id == run_ids(store)[0])
+    files = {"run.1.msgpack": found.data, "environment": {"uv.lock": b"forged"}}
+    reason = refused(store, entry(store, {found.id: files}))
+    assert "another record than the one here" in reason
+
+
+def test_record_of_ours_as_it_is(store: Store) -> None:
+    found = records(store)[-1]
+    tip = entry(store, {found.id: {"run.1.msgpack": found.data}})
+    offer(store, tip)
+    assert accept(store).refused == []
+    assert set(run_ids(store)) == {item.id for item in records(store) if "run" in item.schema}
+
+
+def test_one_id_twice_among_what_comes(store: Store) -> None:
+    run_id, data = good_record()
+    first = entry(store, {run_id: {"run.1.msgpack": data}})
+    other = canonical.encode(manifest(run_id, message="other"))
+    tip = entry(store, {run_id: {"run.1.msgpack": other}}, parents=[first])
+    assert "another record than the one here" in refused(store, tip)
+    offer(store, first)
+    assert accept(store).refused == []
+    offer(store, entry(store, {run_id: {"run.1.msgpack": other}}), THEIRS.replace("05", "06"))
+    assert len(accept(store).refused) == 1
+
+
+def bomb(pack: PackBuilder, tree: str, levels: int, width: int = 10) -> str:
+    """Return a tree that names the next one `width` times, and so on."""
+    for _ in range(levels):
+        tree = pack.add_tree({f"{number:02}": Existing(MODE_TREE, tree) for number in range(width)})
+    return tree
+
+
+@pytest.mark.parametrize("content", [b"x", None], ids=["files", "folders alone"])
+def test_environment_that_unfolds_without_end(store: Store, content: bytes | None) -> None:
+    pack = PackBuilder()
+    leaf = pack.add_tree({"file": content}) if content else pack.add("tree", b"")
+    tree = bomb(pack, leaf, 15)
+    write_pack(store, pack)
+    run_id, data = good_record()
+    files = {"run.1.msgpack": data, "environment": Existing(MODE_TREE, tree)}
+    assert "holds more than 10000 names" in refused(store, entry(store, {run_id: files}))
+
+
+def test_environment_that_unfolds_to_many_bytes(store: Store) -> None:
+    pack = PackBuilder()
+    tree = bomb(pack, pack.add_tree({"zeros": bytes(1 << 20)}), 2, 9)
+    write_pack(store, pack)
+    run_id, data = good_record()
+    files = {"run.1.msgpack": data, "environment": Existing(MODE_TREE, tree)}
+    assert "holds more than 64 MiB" in refused(store, entry(store, {run_id: files}))
+
+
+def test_folder_seen_shallow_is_measured_deeper(store: Store) -> None:
+    pack = PackBuilder()
+    tall = bomb(pack, pack.add_tree({"file": b""}), 10, 1)
+    tree = pack.add_tree(
+        {"a": Existing(MODE_TREE, tall), "b": Existing(MODE_TREE, bomb(pack, tall, 8, 1))}
+    )
+    write_pack(store, pack)
+    run_id, data = good_record()
+    files = {"run.1.msgpack": data, "environment": Existing(MODE_TREE, tree)}
+    assert "without end" in refused(store, entry(store, {run_id: files}))
+
+
+def test_payload_and_keep_that_are_none(clone: Clone, store: Store) -> None:
+    head = clone.git("rev-parse", "HEAD").strip()
+    assert "which is no run" in refused(store, head, THEIR_PAYLOAD)
+    store.repository.git.run("update-ref", "-d", THEIR_PAYLOAD)
+    assert "a keep commit holds files" in refused(store, head, THEIR_KEEP)
+
+
+@pytest.mark.parametrize("name", ["sub", "link"])
+def test_payload_with_more_than_files(store: Store, name: str) -> None:
+    pack = PackBuilder()
+    blob = pack.add("blob", b"/etc/passwd")
+    mode, oid = (MODE_TREE, pack.add_tree({})) if name == "sub" else (0o120000, blob)
+    folder = pack.add("tree", encode_tree([TreeEntry(mode, b"output.log", oid)]))
+    write_pack(store, pack)
+    tip = entry(store, {new_id(): Existing(MODE_TREE, folder)})
+    assert "is not a plain file" in refused(store, tip, THEIR_PAYLOAD)
+
+
+def test_payload_below_a_good_one_is_checked(store: Store) -> None:
+    below = entry(store, {"README": b"text"})
+    tip = entry(store, {new_id(): {"output.log": b"text"}}, parents=[below])
+    assert "which is no run" in refused(store, tip, THEIR_PAYLOAD)
+
+
+def test_good_payload_and_keep_are_taken_in(clone: Clone, store: Store) -> None:
+    head = clone.git("rev-parse", "HEAD").strip()
+    offer(store, entry(store, {new_id(): {"output.log": b"text"}}), THEIR_PAYLOAD)
+    offer(store, entry(store, {}, parents=[head]), THEIR_KEEP)
+    assert accept(store).refused == []
+    assert {"refs/prov/keep/2026-01/05", "refs/prov/payload/2026-01/05"} <= store.refs().keys()
+
+
+def test_keep_of_what_is_no_commit(clone: Clone, store: Store) -> None:
+    tree = clone.git("rev-parse", "HEAD^{tree}").strip()
+    assert "is a tree" in refused(store, entry(store, {}, parents=[tree]), THEIR_KEEP)
+
+
+def test_refusal_is_said_again_and_not_read_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = refused(store, entry(store, run_folder(b"\xc1")))
+    with monkeypatch.context() as patch:
+        # Nothing is left to read it with.
+        patch.setattr(acceptance, "read_entries", None)
+        assert accept(store).refused == [reason]
+        # A good chain beside it does not bring it back either.
+    run_id, data = good_record()
+    offer(store, entry(store, {run_id: {"run.1.msgpack": data}}), THEIRS.replace("05", "06"))
+    done = accept(store)
+    assert (done.runs, done.refused) == (1, [reason])
+
+
+def test_refused_chain_is_looked_at_by_another_version(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, data = good_record()
+    offer(store, entry(store, {run_id: {"run.1.msgpack": data}}))
+    with monkeypatch.context() as patch:
+        patch.setattr(remote_tips, "__version__", "0.0.1")
+        patch.setattr(acceptance, "check_entry", _refuse)
+        assert len(accept(store).refused) == 1
+        assert len(accept(store).refused) == 1
+    done = accept(store)
+    assert (done.runs, done.refused) == (1, [])
+
+
+def test_missing_object_that_comes_later(store: Store) -> None:
+    run_id, data = good_record()
+    pack, later = PackBuilder(), PackBuilder()
+    tree = later.add_tree({run_id: {"run.1.msgpack": data}})
+    tip = pack.add_commit(Commit(tree, (), AUTHOR, AUTHOR, b"an entry\n"))
+    write_pack(store, pack)
+    refused(store, tip)
+    write_pack(store, later)
+    done = accept(store)
+    assert (done.runs, done.refused) == (1, [])
+
+
+def _refuse(_: object) -> None:
+    raise MalformedRecord("an older version knows better")

@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 
 from gitprov.capture.source import capture_source
+from gitprov.codec import canonical
 from gitprov.codec.documents import to_document
 from gitprov.codec.records import decode_record
-from gitprov.errors import StoreBusy
+from gitprov.errors import StoreBusy, StoreDamaged
 from gitprov.model.ids import new_id
 from gitprov.model.ledger import START_SCHEMA
 from gitprov.policy.verify import verify
@@ -24,12 +26,15 @@ from gitprov.store.lock import store_lock
 from gitprov.store.refs import KEEP, LEDGER, NOTES, RefMoved, list_refs
 from gitprov.store.repository import Repository
 from gitprov.store.store import Store
+from gitprov.store.writer import load_chain_end, save_chain_end, writer_id
+from tests.support.chains import entry, only_ref
 from tests.support.repositories import Clone
 from tests.support.runs import (
     STARTED_NS,
     entries,
     finish,
     ledger_tips,
+    manifest,
     record,
     records,
     run_ids,
@@ -323,6 +328,65 @@ def test_clock_that_goes_back_a_month(store: Store, monkeypatch: pytest.MonkeyPa
     record(store)
     assert sorted(run.writer.sequence for run in runs(store) if run.writer) == [1, 2, 3, 4, 5]
     assert verify(store).is_good
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"sequence": (1 << 63) - 1}, {"digest": b"short"}], ids=["sequence", "digest"]
+)
+def test_end_of_the_chain_is_no_fault_of_a_run(store: Store, wrong: dict[str, Any]) -> None:
+    """The runs stay where they are acknowledged until the chain is put right."""
+    record(store)
+    folder = store.repository.prov_dir
+    writer = writer_id(folder)
+    good = load_chain_end(folder, writer)
+    save_chain_end(folder, writer, replace(good, **wrong))
+    run = finish(store)
+    for _ in range(2):
+        with pytest.raises(StoreDamaged, match="cannot go on"):
+            drain(store)
+        assert waiting(store) == [run.id]
+    bad = finish(store, tags=["two\nlines"], ended_ns=STARTED_NS)
+    with pytest.raises(StoreDamaged):
+        drain(store)
+    assert waiting(store) == [run.id]
+    assert (folder / "rejected" / bad.id).is_dir()
+    save_chain_end(folder, writer, good)
+    assert drain(store).recorded == [run.id]
+    assert verify(store).is_good
+
+
+def test_record_that_nobody_can_read_does_not_stop_the_drain(store: Store) -> None:
+    """Nothing that is in the ledger already may keep runs out of it."""
+    record(store)
+    ref = only_ref(store)
+    run_id = new_id()
+    writer = {"id": writer_id(store.repository.prov_dir), "sequence": (1 << 64) - 1}
+    data = canonical.encode(manifest(run_id, writer=writer))
+    tip = entry(store, {run_id: {"run.1.msgpack": data}}, parents=[ledger_tips(store)[ref]])
+    store.repository.git.run("update-ref", ref, tip)
+    run = finish(store)
+    done = drain(store)
+    assert (done.recorded, done.rejected) == ([run.id], {})
+
+
+@pytest.mark.parametrize("month", ["2019-01", "2099-12"])
+def test_other_months_in_our_shard_cost_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, month: str
+) -> None:
+    """What others write there, with clocks that are wrong too, says nothing about our chain."""
+    finish(store, environment={"uv.lock": b"1"})
+    drain(store)
+    run_id = new_id()
+    tip = entry(store, {run_id: {"run.1.msgpack": canonical.encode(manifest(run_id))}})
+    ours = only_ref(store)
+    store.repository.git.run("update-ref", f"refs/prov/ledger/{month}/{ours[-2:]}", tip)
+    with monkeypatch.context() as patch:
+        patch.setattr(drain_module, "list_entries", None)  # no walk
+        run = finish(store, environment={"uv.lock": b"1"})
+        assert drain(store).recorded == [run.id]
+    end = load_chain_end(store.repository.prov_dir, writer_id(store.repository.prov_dir))
+    assert (end.sequence, end.ref, len(end.environments)) == (2, ours, 1)
+    assert verify(store).counts["writers"]["checked"] == 2
 
 
 def test_dropped_month_leaves_the_rest_readable(

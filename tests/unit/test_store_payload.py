@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gitprov.errors import IntegrityError, MalformedRecord, PayloadMissing
+from gitprov.errors import IntegrityError, PayloadMissing
 from gitprov.store.drain import drain
 from gitprov.store.pack import PackBuilder
 from gitprov.store.payload import read_payload
@@ -87,13 +87,34 @@ def test_altered_content(store: Store, data: bytes) -> None:
 def test_content_that_is_no_frame(store: Store) -> None:
     run_id = with_payload(store)
     tip = entry(store, {run_id: {"output.log.zst": b"not zstd"}})
-    with pytest.raises(MalformedRecord):
+    with pytest.raises(IntegrityError, match=run_id):
         read_payload(store.objects, [tip], run_id, "output.log", sha256(SHORT))
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+@pytest.mark.parametrize(
+    "forged",
+    [{"output.log": b"forged\n"}, {"output.log.zst": b"no frame"}, {"output.log": b""}],
+    ids=["other", "no frame", "empty"],
+)
+def test_forged_copy_does_not_hide_the_true_one(
+    store: Store, *, forged: dict[str, bytes], ours_first: bool
+) -> None:
+    run_id = with_payload(store, output_log=SHORT)
+    both = [*tips(store), entry(store, {run_id: forged})]
+    order = both if ours_first else both[::-1]
+    assert read_payload(store.objects, order, run_id, "output.log", sha256(SHORT)) == SHORT
+
+
+def test_forged_copy_on_top_of_the_true_one(store: Store) -> None:
+    run_id = with_payload(store, output_log=SHORT)
+    tip = entry(store, {run_id: {"output.log": b"forged\n"}}, parents=tips(store))
+    assert read_payload(store.objects, [tip], run_id, "output.log", sha256(SHORT)) == SHORT
 
 
 def test_folder_that_is_none(store: Store) -> None:
     run_id = with_payload(store)
     tip = entry(store, {run_id: b"a file in place of a folder"})
-    with pytest.raises((MalformedRecord, PayloadMissing)):
+    with pytest.raises(PayloadMissing):
         read_payload(store.objects, [tip], run_id, "output.log", sha256(SHORT))
     assert len(PackBuilder()) == 0

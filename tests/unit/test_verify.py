@@ -12,13 +12,21 @@ from typing import Any
 import pytest
 
 from gitprov.codec import canonical
+from gitprov.codec.compression import compress
 from gitprov.policy.verify import verify
 from gitprov.store.drain import drain
-from gitprov.store.objects import decode_commit
-from gitprov.store.pack import PackBuilder
+from gitprov.store.objects import MODE_TREE, Commit, decode_commit
+from gitprov.store.pack import Existing, PackBuilder
 from gitprov.store.refs import PAYLOAD, list_refs
 from gitprov.store.store import Store
-from tests.support.chains import Folders, only_ref, rebuild, replace_object, write_pack
+from tests.support.chains import (
+    Folders,
+    entry,
+    only_ref,
+    rebuild,
+    replace_object,
+    write_pack,
+)
 from tests.support.repositories import Clone
 from tests.support.runs import entries, finish, record, records, run_ids
 
@@ -236,6 +244,51 @@ def test_changed_payload(clone: Clone, store: Store) -> None:
     clone.git("update-ref", ref, altered)
     said = failed(clone, kind="payloads")
     assert f"payloads: {run_id}/output.log: the content does not match" in said
+
+
+@pytest.mark.parametrize("name", ["output.log", "output.log.zst"])
+@pytest.mark.parametrize("month", ["2001-01", "2099-12"])
+def test_copy_of_a_payload_that_is_another(
+    clone: Clone, store: Store, name: str, month: str
+) -> None:
+    (tip,) = list_refs(store.repository.git, PAYLOAD).values()
+    run_id = clone.git("ls-tree", "--name-only", tip).strip()
+    forged = entry(store, {run_id: {name: b"other words\n"}})
+    clone.git("update-ref", f"refs/prov/payload/{month}/00", forged)
+    assert f"payloads: {run_id}/output.log: " in failed(clone, kind="payloads")
+
+
+def test_same_payload_twice_is_good(clone: Clone, store: Store) -> None:
+    (tip,) = list_refs(store.repository.git, PAYLOAD).values()
+    run_id = clone.git("ls-tree", "--name-only", tip).strip()
+    again = entry(store, {run_id: {"output.log.zst": compress(b"some words\n")}})
+    clone.git("update-ref", "refs/prov/payload/2001-01/00", again)
+    findings = verify(store)
+    assert findings.is_good
+    assert findings.counts["payloads"] == {"checked": 1, "failed": 0, "unknown": 0}
+
+
+@pytest.mark.parametrize("content", [b"x", None], ids=["files", "folders alone"])
+def test_environment_that_unfolds_without_end(
+    clone: Clone, store: Store, content: bytes | None
+) -> None:
+    """Fifteen levels that name the next one ten times: found at once, and not gone through."""
+    pack = PackBuilder()
+    tree = pack.add_tree({"file": content}) if content else pack.add("tree", b"")
+    for _ in range(15):
+        folder = Existing(MODE_TREE, tree)
+        tree = pack.add_tree({f"{number}": folder for number in range(10)})
+    write_pack(store, pack)
+
+    def change(found: list[tuple[Commit, Folders]]) -> None:
+        for _, folders in found:
+            for files in folders.values():
+                if "environment" in files:
+                    files["environment"] = Existing(MODE_TREE, tree)
+
+    rebuild(store, change)
+    said = failed(clone, kind="environments")
+    assert "an environment holds more than 10000 names" in said
 
 
 def test_payload_that_is_gone_is_unknown(clone: Clone, store: Store) -> None:

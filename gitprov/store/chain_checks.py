@@ -1,0 +1,118 @@
+"""What the commits of a chain must look like before it is joined, for each of the three areas.
+
+Form, not truth: a chain that passes can be read, and reading it costs no more than its size says.
+Specification: sections 4 and 10.2.
+"""
+
+from collections.abc import Sequence
+
+from gitprov.codec import canonical
+from gitprov.codec.compression import MAX_PAYLOAD_BYTES
+from gitprov.codec.records import KINDS, decode_record
+from gitprov.errors import MalformedRecord, ObjectMissing
+from gitprov.model.ids import is_id
+from gitprov.model.run import RUN_SCHEMA, Run
+from gitprov.store.git import Git
+from gitprov.store.ledger import Entry, StoredRecord
+from gitprov.store.objects import (
+    MODE_FILE,
+    MODE_TREE,
+    Commit,
+    ObjectReader,
+    TreeEntry,
+    decode_commit,
+    decode_tree,
+)
+from gitprov.store.repository import EMPTY_TREE
+
+_BATCH = 2000
+
+
+def check_entry(entry: Entry) -> list[tuple[StoredRecord, Run | None]]:
+    """Return the records of an entry with the runs in them; raise MalformedRecord for a bad one.
+
+    Records of kinds that this version does not know are let through: their shape was checked, and
+    dropping them would lose what a newer gitprov has written.
+    """
+    records: list[tuple[StoredRecord, Run | None]] = []
+    for record in entry.records:
+        if record.schema not in KINDS:
+            canonical.decode(record.data)
+            records.append((record, None))
+            continue
+        decoded = decode_record(record.schema, record.data).record
+        if decoded.id != record.id:
+            raise MalformedRecord(f"the folder {record.id} holds the record of {decoded.id}")
+        records.append((record, decoded if record.schema == RUN_SCHEMA else None))
+    return records
+
+
+def check_payload(git: Git, reader: ObjectReader, commits: Sequence[str]) -> None:
+    """Check payload commits: folders named by runs, with plain files of bounded size in them.
+
+    Raises MalformedRecord, and ObjectMissing where a part is not here. Reads trees only; contents
+    are compared with the hashes in records whenever they are used.
+    """
+    for start in range(0, len(commits), _BATCH):
+        files: list[TreeEntry] = []
+        for oid in commits[start : start + _BATCH]:
+            for folder in _tree(reader, _commit(reader, oid).tree):
+                name = folder.name.decode("ascii", "replace")
+                if folder.mode != MODE_TREE or not is_id(name):
+                    raise MalformedRecord(f"payload {oid} holds {name!r}, which is no run")
+                files += _tree(reader, folder.oid)
+        for file in files:
+            if file.mode != MODE_FILE or b"/" in file.name or file.name in (b"", b".", b".."):
+                raise MalformedRecord(f"{file.name!r} in a payload is not a plain file")
+        _check_sizes(git, sorted({file.oid for file in files}))
+
+
+def _check_sizes(git: Git, blobs: Sequence[str]) -> None:
+    if not blobs:
+        return
+    answers = git.run(
+        "cat-file",
+        "--batch-check=%(objectname) %(objecttype) %(objectsize)",
+        stdin="".join(f"{oid}\n" for oid in blobs).encode(),
+    )
+    for answer in answers.decode().splitlines():
+        oid, kind, *size = answer.split()
+        if not size:
+            raise ObjectMissing(f"object {oid} of a payload is not in this clone; git fetch it")
+        if kind != "blob" or int(size[0]) > MAX_PAYLOAD_BYTES:
+            raise MalformedRecord(f"a payload holds a {kind} of {size[0]} bytes")
+
+
+def check_keep(reader: ObjectReader, tip: str, known: str | None) -> None:
+    """Check that a keep chain holds commits for their parents' sake alone.
+
+    A keep commit is told from a source, which is where the chain ends, by its empty tree.
+    Raises MalformedRecord, and ObjectMissing where a parent is not here.
+    """
+    if _commit(reader, tip).tree != EMPTY_TREE:
+        raise MalformedRecord("a keep commit holds files")
+    seen, level = {tip, known}, [tip]
+    while level:
+        above = [_commit(reader, oid) for oid in level]
+        level = []
+        for commit in above:
+            for parent in commit.parents if commit.tree == EMPTY_TREE else ():
+                if parent not in seen:
+                    seen.add(parent)
+                    level.append(parent)
+
+
+def _commit(reader: ObjectReader, oid: str) -> Commit:
+    found = reader.read(oid)
+    if found.type != "commit":
+        raise MalformedRecord(f"object {oid} is a {found.type} where the chain has a commit")
+    return decode_commit(found.data)
+
+
+def _tree(reader: ObjectReader, oid: str) -> list[TreeEntry]:
+    if oid == EMPTY_TREE:
+        return []
+    found = reader.read(oid)
+    if found.type != "tree":
+        raise MalformedRecord(f"object {oid} is a {found.type} where a payload has a folder")
+    return decode_tree(found.data)

@@ -1,0 +1,144 @@
+"""Which records this clone has already, by id: what a stranger sends must not stand in for them.
+
+A record that comes in under an id of ours with other content would be shown in place of ours, and
+one that carries our writer's id would move the end of our chain. Both are refused before a chain
+is joined. Specification: section 10.2.
+"""
+
+import hashlib
+from functools import cached_property
+from typing import NamedTuple
+
+from gitprov.codec.records import decode_record, schema_of
+from gitprov.errors import MalformedRecord
+from gitprov.model.run import RUN_SCHEMA, Run
+from gitprov.store.ledger import ENVIRONMENT, StoredRecord, list_entries, read_entries
+from gitprov.store.objects import decode_tree
+from gitprov.store.refs import LEDGER, list_refs, parse_shard
+from gitprov.store.store import Store
+from gitprov.store.writer import load_chain_end, shard_of, writer_id
+
+
+class Content(NamedTuple):
+    """What makes two records under one id the same."""
+
+    schema: str | None
+    digest: bytes
+    environment: str | None
+
+
+class _Claim(NamedTuple):
+    """A record that says that our writer wrote it."""
+
+    sequence: int
+    digest: bytes
+    previous: bytes | None
+    run_id: str
+
+
+class KnownRecords:
+    """The records of our ledger, asked for when the first news come."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.writer = writer_id(store.repository.prov_dir)
+        self._taken: dict[str, Content] = {}
+
+    def take(self, contents: dict[str, Content]) -> None:
+        """Count the records of a chain that was joined among those that are here."""
+        self._taken |= contents
+
+    def contents(self, record_id: str) -> set[Content]:
+        """Return what is here under an id: one content, unless damage was done before."""
+        if record_id in self._taken:
+            return {self._taken[record_id]}
+        reader = self._store.objects
+        found = set()
+        for folder in self._folders.get(record_id, ()):
+            schema, digest, environment = None, b"", None
+            for item in decode_tree(reader.read(folder).data):
+                name = item.name.decode("ascii", "replace")
+                if name == ENVIRONMENT:
+                    environment = item.oid
+                elif kind := schema_of(name):
+                    schema, digest = kind, hashlib.sha256(reader.read(item.oid).data).digest()
+            found.add(Content(schema, digest, environment))
+        return found
+
+    @cached_property
+    def _folders(self) -> dict[str, list[str]]:
+        """The folders of all records of our ledger, by the records' ids.
+
+        Costs one walk by git, which reads two objects an entry (commit and tree) and no record:
+        a second for a hundred thousand entries, once a command that takes something in.
+        """
+        tips = list_refs(self._store.repository.git, LEDGER).values()
+        if not tips:
+            return {}
+        walk = self._store.repository.git.run(
+            "rev-list", "--objects", "--filter=tree:2", "--stdin", stdin="\n".join(tips).encode()
+        )
+        folders: dict[str, list[str]] = {}
+        for line in walk.decode("ascii", "replace").splitlines():
+            oid, _, name = line.partition(" ")
+            if name:
+                folders.setdefault(name, []).append(oid)
+        return folders
+
+    def named_by_ours(self) -> set[bytes | None]:
+        """Return the digests of our writer's records, as far as other records of it say them.
+
+        Reads every record of our shard.
+        """
+        store, shard = self._store, shard_of(self.writer)
+        refs = list_refs(store.repository.git, LEDGER).items()
+        tips = [oid for ref, oid in refs if (place := parse_shard(ref)) and place.shard == shard]
+        named = {load_chain_end(store.repository.prov_dir, self.writer).digest}
+        for entry in read_entries(store.objects, list_entries(store.repository.git, tips)):
+            for record in entry.records:
+                if record.schema == RUN_SCHEMA:
+                    run: Run = decode_record(record.schema, record.data).record
+                    if run.writer and run.writer.id == self.writer:
+                        named.add(run.writer.previous)
+        return named
+
+
+class Arriving:
+    """The records of one chain on their way in."""
+
+    def __init__(self, known: KnownRecords) -> None:
+        self._known = known
+        self._contents: dict[str, Content] = {}
+        self._claims: list[_Claim] = []
+
+    def check(self, record: StoredRecord, run: Run | None) -> None:
+        """Raise MalformedRecord where the record's id is taken by another record."""
+        digest = hashlib.sha256(record.data).digest()
+        content = Content(record.schema, digest, record.environment)
+        known = self._known.contents(record.id)
+        if (known and content not in known) or self._contents.get(record.id, content) != content:
+            raise MalformedRecord(f"another record than the one here has the id {record.id}")
+        self._contents[record.id] = content
+        if run and run.writer and run.writer.id == self._known.writer and not known:
+            self._claims.append(_Claim(run.writer.sequence, digest, run.writer.previous, run.id))
+
+    def check_claims(self) -> None:
+        """Raise MalformedRecord where a record carries our writer's id and is not ours.
+
+        Ours may come back, as when a month was dropped here: each record of ours names the one
+        before it, so one that we have stands for all before.
+        """
+        if not self._claims:
+            return
+        ours = self._known.named_by_ours()
+        for claim in sorted(self._claims, key=lambda claim: claim.sequence, reverse=True):
+            if claim.digest not in ours:
+                raise MalformedRecord(
+                    f"run {claim.run_id} carries the writer id of this clone and is not among "
+                    "the records that this clone has written"
+                )
+            ours.add(claim.previous)
+
+    def taken(self) -> None:
+        """Say that the chain was joined."""
+        self._known.take(self._contents)
