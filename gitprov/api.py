@@ -25,6 +25,7 @@ from gitprov.capture.reported import flatten, scalar
 from gitprov.errors import GitprovError, RunStateError
 from gitprov.index.history import History
 from gitprov.model.run import Run, Status
+from gitprov.model.wording import plural
 from gitprov.recorder.active import ActiveRun, Request
 from gitprov.recorder.assembly import Ending
 from gitprov.recorder.contribution import Contribution, StrPath
@@ -198,7 +199,10 @@ def search_runs(query: str | None = None, *, path: StrPath | None = None) -> Ite
     for problem in catch_up(store).problems:
         _warn(problem)
     try:
-        for decoded in History(store).runs(where=query):
+        history = History(store)
+        if bad := history.unreadable():
+            _warn(f"{plural(bad, 'record')} cannot be read; see: git prov verify")
+        for decoded in history.runs(where=query):
             yield decoded.record
     finally:
         store.close()

@@ -8,6 +8,7 @@ import typer
 from gitprov.cli.catching_up import current_store
 from gitprov.cli.terminal import Json, paged, say, style_for, verb
 from gitprov.index.history import History
+from gitprov.model.wording import plural
 from gitprov.views.json import json_line
 from gitprov.views.log import oneline, paragraph
 
@@ -37,6 +38,8 @@ def log(
         runs = history.runs(
             where=where, revisions=revisions or (), limit=count, oldest_first=reverse
         )
+        if bad := history.unreadable():
+            say(f"gitprov: warning: {plural(bad, 'record')} cannot be read; see: git prov verify")
         if as_json:
             for run in runs:
                 print(json_line(run.document))

@@ -16,16 +16,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gitprov.codec.records import decode_record
+from gitprov.errors import MalformedRecord
 from gitprov.model.run import RUN_SCHEMA, Run
 from gitprov.model.wording import command_text
 from gitprov.store.ledger import Entry, list_entries, read_entries
 from gitprov.store.refs import LEDGER, list_refs
 from gitprov.store.store import Store
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE tips (ref TEXT PRIMARY KEY, oid TEXT NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE unreadable (blob TEXT PRIMARY KEY, entry TEXT NOT NULL);
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, blob TEXT NOT NULL, entry TEXT NOT NULL,
     started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL, status TEXT NOT NULL, exit_code INTEGER,
@@ -140,9 +142,11 @@ def _update(connection: sqlite3.Connection, store: Store, tips: dict[str, str], 
     ):  # fmt: skip
         connection.execute("DELETE FROM runs")
         connection.execute("DELETE FROM facts")
+        connection.execute("DELETE FROM unreadable")
         old, lost = set(), []
     gained = list_entries(git, list(tips.values()), list(old))
-    connection.executemany("DELETE FROM runs WHERE entry = ?", [(oid,) for oid in lost])
+    for table in ("runs", "unreadable"):
+        connection.executemany(f"DELETE FROM {table} WHERE entry = ?", [(oid,) for oid in lost])  # noqa: S608
     _insert(connection, read_entries(store.objects, gained))
     connection.execute("DELETE FROM tips")
     connection.executemany("INSERT INTO tips VALUES (?, ?)", tips.items())
@@ -154,13 +158,20 @@ def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         for record in entry.records:
             if record.schema != RUN_SCHEMA:
                 continue
+            try:
+                run: Run = decode_record(record.schema, record.data).record
+            except MalformedRecord:
+                # One that nobody can read must not hide the others; listings say how many.
+                connection.execute(
+                    "INSERT OR REPLACE INTO unreadable VALUES (?, ?)", [record.blob, entry.oid]
+                )
+                continue
             row = connection.execute("SELECT blob FROM runs WHERE id = ?", [record.id]).fetchone()
             if row is not None:
                 _set_fact(connection, "shared", "yes")
                 if row[0] <= record.blob:
                     continue
                 connection.execute("DELETE FROM runs WHERE id = ?", [record.id])
-            run: Run = decode_record(record.schema, record.data).record
             number = connection.execute(_INSERT, _row(run, record.blob, entry.oid)).lastrowid
             connection.executemany(
                 "INSERT INTO fields VALUES (?, ?, ?, ?)",

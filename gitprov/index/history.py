@@ -38,6 +38,11 @@ class History:
         number: int = self._index.execute("SELECT count(*) FROM runs").fetchone()[0]
         return number
 
+    def unreadable(self) -> int:
+        """Return how many records there are that break the format, and so are not listed."""
+        number: int = self._index.execute("SELECT count(*) FROM unreadable").fetchone()[0]
+        return number
+
     def runs(
         self,
         *,

@@ -107,3 +107,20 @@ def test_name_that_git_does_not_know(clone: Clone) -> None:
     clone.git("branch", "keen-dune")
     with pytest.raises(UnknownRun, match="no run was made from keen-dune"):
         History(store).find("keen-dune")
+
+
+def test_a_record_that_nobody_can_read_does_not_hide_the_others(clone: Clone) -> None:
+    store = clone.store()
+    record(store, 2)
+    run_id = new_id()
+    bad = canonical.encode(manifest(run_id, status="unheard of"))
+    oid = entry(store, {run_id: {"run.1.msgpack": bad}})
+    clone.git("update-ref", REFS[0], oid)
+    history = History(store)
+    assert len(list(history.runs())) == 2
+    assert history.unreadable() == 1
+    result = clone.prov_call("log", "--oneline")
+    assert result.returncode == 0
+    assert "1 record cannot be read; see: git prov verify" in result.stderr
+    clone.git("update-ref", "-d", REFS[0])
+    assert History(store).unreadable() == 0
