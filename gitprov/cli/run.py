@@ -4,7 +4,7 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -74,16 +74,17 @@ def run(
     recorded = CommandRun(options, _current_folder())
     recorded.begin()
     _say_start(recorded, quiet=quiet)
-    try:
-        outcome = recorded.execute()
-    except CommandUnstartable as fault:
-        recorded.abandon(str(fault), fault.shell_status)
-        _say_end([printable(str(fault))], recorded.warnings)
-        raise typer.Exit(fault.shell_status) from None
-    with _unhurried():
+    with _unhurried() as command_ended:
+        try:
+            outcome = recorded.execute()
+        except CommandUnstartable as fault:
+            recorded.abandon(str(fault), fault.shell_status)
+            _say_end([printable(str(fault))], recorded.warnings)
+            raise typer.Exit(fault.shell_status) from None
+        command_ended()
         recorded.finish(outcome)
-    done = recorded.recorded
-    _say_end([] if quiet or done is None else _summary(done), recorded.warnings)
+        done = recorded.recorded
+        _say_end([] if quiet or done is None else _summary(done), recorded.warnings)
     raise typer.Exit(outcome.shell_status)
 
 
@@ -96,22 +97,27 @@ def _current_folder() -> Path:
 
 
 @contextmanager
-def _unhurried() -> Iterator[None]:
-    """Keep signals that were meant for the command from ending us before the run is recorded.
+def _unhurried() -> Iterator[Callable[[], None]]:
+    """Keep signals that are meant for the command from ending us before the run is recorded.
 
-    A Ctrl-C reaches us once by the terminal and once through git, and may come late. One that is
-    typed after the first second is meant for us: hashing large outputs takes its time.
+    In place before the command starts and until the last word is said, so that there is no gap;
+    while it runs, signals are passed on to it. A Ctrl-C reaches us once by the terminal and once
+    through git, and may come late. One that is typed a second after the command has ended (the
+    block calls what it is given, to say so) is meant for us: hashing outputs takes its time.
     """
-    began = time.monotonic()
+    ended: list[float] = []
 
-    def interrupt(_number: int, _frame: object) -> None:
-        if time.monotonic() - began > _LATE_SECONDS:
+    def hold(number: int, _frame: object) -> None:
+        if number == signal.SIGINT and ended and time.monotonic() - ended[0] > _LATE_SECONDS:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
-    signal.signal(signal.SIGINT, interrupt)
+    found = {number: signal.getsignal(number) for number in _ENDING}
+    before = {number: handler for number, handler in found.items() if handler is not None}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, hold)
     try:
-        yield
+        yield lambda: ended.append(time.monotonic())
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
