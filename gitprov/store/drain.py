@@ -34,6 +34,7 @@ from gitprov.store.refs import (
     parse_shard,
     release_dead_locks,
 )
+from gitprov.store.rejected import set_aside
 from gitprov.store.staging import Place, Ready, Staging
 from gitprov.store.store import Store
 from gitprov.store.writer import (
@@ -202,11 +203,8 @@ class _Drain:
         return ready, end
 
     def _reject(self, journal: JournalRun, reason: str) -> None:
-        """Set aside what can never be written, so that it does not hold up the others."""
-        folder = self._store.repository.prov_dir / "rejected"
-        folder.mkdir(exist_ok=True)
-        journal.path.rename(folder / journal.id)
-        self._done.rejected[journal.id] = reason
+        place = set_aside(self._store.repository, journal)
+        self._done.rejected[journal.id] = f"{reason}; its files are in {place}"
 
     def _move_notes(self, note: str) -> None:
         try:
