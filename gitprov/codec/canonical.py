@@ -25,6 +25,8 @@ Document = dict[str, Any]
 
 _SIMPLE = frozenset({bool, int, str, bytes})
 _TEXT_ONLY = frozenset({str})
+_ARRAYS = frozenset({list, tuple})
+_CONTAINERS = _ARRAYS | {dict}
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
@@ -35,7 +37,7 @@ def encode(document: Mapping[str, Any]) -> bytes:
     """
     if not isinstance(document, Mapping):
         raise MalformedRecord(f"a record is a map, this is {type(document).__name__}")
-    packed = _pack(_ordered(document, 0))
+    packed = _pack(document if _is_canonical(document) else _ordered(document, 0))
     if len(packed) > MAX_BYTES:
         raise MalformedRecord(f"the record is {len(packed)} bytes; the limit is {MAX_BYTES}")
     return packed
@@ -79,8 +81,8 @@ def _pack(document: Any) -> bytes:
 
 def _check(container: Any, depth: int) -> None:
     """Refuse what msgpack can say and the format cannot, in the map or array just read."""
-    if container and depth >= MAX_DEPTH:
-        raise MalformedRecord(f"nested deeper than {MAX_DEPTH} levels")
+    if depth >= MAX_DEPTH or len(container) > MAX_ITEMS:
+        _limit(container, depth)
     values = container
     if type(container) is dict:
         keys = list(container)
@@ -97,28 +99,51 @@ def _check(container: Any, depth: int) -> None:
         if kind is dict or kind is list:
             _check(value, depth + 1)
         elif kind is float:
-            _finite(value)
+            if value == 0 or not math.isfinite(value):
+                _finite(value)
         else:
             raise MalformedRecord(f"a value of type {kind.__name__} has no place in a record")
 
 
-def _ordered(value: Any, depth: int) -> Any:
-    """Return `value` with the keys of all its maps in order, checked for what may be encoded."""
-    if depth > MAX_DEPTH:
-        raise MalformedRecord(f"nested deeper than {MAX_DEPTH} levels")
-    if type(value) in _SIMPLE or isinstance(value, str | int | bytes):
-        return value
+def _is_canonical(document: Any) -> bool:
+    """Say whether a document can be packed as it is; that is quick to tell."""
+    try:
+        _check(document, 0)
+    except MalformedRecord:
+        return False
+    return type(document) is dict
+
+
+def _ordered(container: Any, depth: int) -> Any:
+    """Return a map or array with the keys of all maps in order, checked for what may be encoded."""
+    if depth >= MAX_DEPTH or len(container) > MAX_ITEMS:
+        _limit(container, depth)
+    if type(container) in _ARRAYS or not isinstance(container, Mapping):
+        return [value if type(value) in _SIMPLE else _value(value, depth) for value in container]
+    derived = not _TEXT_ONLY.issuperset(map(type, container))
+    if derived and not all(isinstance(key, str) for key in container):
+        raise MalformedRecord("a key is not text")
+    ordered = {}
+    for key in sorted(container):
+        value = container[key]
+        ordered[key] = value if type(value) in _SIMPLE else _value(value, depth)
+    return ordered
+
+
+def _value(value: Any, depth: int) -> Any:
+    kind = type(value)
+    if kind is float:
+        return _finite(value)
+    if kind in _CONTAINERS:
+        return _ordered(value, depth + 1)
+    # What is rare may take longer: values of types that are derived from these.
     if isinstance(value, float):
         return _finite(value)
-    if isinstance(value, Mapping):
-        _limit(len(value))
-        if not all(isinstance(key, str) for key in value):
-            raise MalformedRecord("a key is not text")
-        return {key: _ordered(value[key], depth + 1) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        _limit(len(value))
-        return [_ordered(item, depth + 1) for item in value]
-    raise MalformedRecord(f"a value of type {type(value).__name__} has no place in a record")
+    if isinstance(value, str | int | bytes):
+        return value
+    if isinstance(value, Mapping | list | tuple):
+        return _ordered(value, depth + 1)
+    raise MalformedRecord(f"a value of type {kind.__name__} has no place in a record")
 
 
 def _finite(number: float) -> float:
@@ -129,6 +154,10 @@ def _finite(number: float) -> float:
     return number
 
 
-def _limit(count: int) -> None:
-    if count > MAX_ITEMS:
-        raise MalformedRecord(f"{count} items in one array or map; the limit is {MAX_ITEMS}")
+def _limit(container: Any, depth: int) -> None:
+    if len(container) > MAX_ITEMS:
+        raise MalformedRecord(
+            f"{len(container)} items in one array or map; the limit is {MAX_ITEMS}"
+        )
+    if len(container) and depth >= MAX_DEPTH:
+        raise MalformedRecord(f"nested deeper than {MAX_DEPTH} levels")

@@ -26,24 +26,36 @@ _SHOWN = 40
 
 
 def to_document(record: Any) -> Document:
-    """Return the document of a dataclass: fields by name, None and empty ones left out."""
+    """Return the document of a dataclass: fields by name, None and empty ones left out.
+
+    Keys are in canonical order, which makes it quick to encode.
+    """
     document: Document = {}
-    for name in record.__dataclass_fields__:
-        value = _plain(getattr(record, name))
-        if value is not None and value not in ([], {}):
+    for name in _fields(typing.cast("Any", type(record))):
+        value = getattr(record, name)
+        if type(value) not in _PLAIN:
+            value = _plain(value)
+            if value in ([], {}):
+                continue
+        if value is not None:
             document[name] = value
     return document
+
+
+@cache
+def _fields(kind: Any) -> list[str]:
+    return sorted(field.name for field in dataclasses.fields(kind))
 
 
 def _plain(value: Any) -> Any:
     if type(value) in _PLAIN:
         return value
-    if dataclasses.is_dataclass(value):
-        return to_document(value)
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return to_document(value)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(value[key]) for key in sorted(value)}
     return value
 
 
@@ -88,13 +100,14 @@ def _reader(declared: Any) -> Reader:  # noqa: PLR0911 - one return for each kin
         return lambda value: value
     if origin in (types.UnionType, typing.Union):
         present = tuple(argument for argument in arguments if argument is not types.NoneType)
-        return _reader(present[0]) if len(present) == 1 else _scalar(present)
-    return _scalar((declared,))
+        return _reader(present[0]) if len(present) == 1 else _Scalar(present)
+    return _Scalar((declared,))
 
 
 def _record(kind: type) -> Reader:
     fields = dataclasses.fields(kind)
     readers = {field.name: _reader(typing.cast("Any", field.type)) for field in fields}
+    scalars = {name: read.accepted for name, read in readers.items() if isinstance(read, _Scalar)}
     required = {
         field.name
         for field in fields
@@ -102,13 +115,16 @@ def _record(kind: type) -> Reader:
     }
 
     def read(value: Any) -> Any:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             raise _Misfit("is not a map")
         values = {}
         name = ""
         try:
             for name, item in value.items():
-                if name in readers:
+                # Most fields are scalars: no call for one that fits.
+                if name in scalars and type(item) in scalars[name]:
+                    values[name] = item
+                elif name in readers:
                     values[name] = readers[name](item)
         except _Misfit as misfit:
             raise misfit.under(f".{name}") from None
@@ -135,9 +151,13 @@ def _array(item: Reader) -> Reader:
 
 
 def _map(item: Reader) -> Reader:
+    scalars = item.accepted if isinstance(item, _Scalar) else frozenset()
+
     def read(value: Any) -> dict[str, Any]:
         if type(value) is not dict:
             raise _Misfit("is not a map")
+        if scalars.issuperset(map(type, value.values())):
+            return dict(value)
         items = {}
         key = ""
         try:
@@ -159,14 +179,14 @@ def _choice(choices: tuple[Any, ...]) -> Reader:
     return read
 
 
-def _scalar(allowed: tuple[type, ...]) -> Reader:
+class _Scalar:
     """Check by exact type: True is an int to isinstance, and not in this format."""
-    names = " or ".join(kind.__name__ for kind in allowed)
-    accepted = frozenset(allowed)
 
-    def read(value: Any) -> Any:
-        if type(value) not in accepted:
-            raise _Misfit(f"is {type(value).__name__}, not {names}")
+    def __init__(self, allowed: tuple[type, ...]) -> None:
+        self.accepted = frozenset(allowed)
+        self._names = " or ".join(kind.__name__ for kind in allowed)
+
+    def __call__(self, value: Any) -> Any:
+        if type(value) not in self.accepted:
+            raise _Misfit(f"is {type(value).__name__}, not {self._names}")
         return value
-
-    return read

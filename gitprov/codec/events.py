@@ -1,4 +1,4 @@
-"""The event files of the journal: frames that survive being torn.
+"""The journal's frames: documents that tell whether they were written to their end.
 
 A frame is a length and a CRC-32 (both 32 bits, big endian) and one canonical document. A reader
 takes frames until one is incomplete or does not match, which is where the writer died.

@@ -57,9 +57,15 @@ def schema_of(name: str) -> str | None:
 
 def encode_record(record: Run | Start) -> bytes:
     """Return the canonical bytes of a record, after the checks that a reader will make."""
-    data = canonical.encode(to_document(record))
-    decode_record(record.schema, data)
-    return data
+    return encode_document(record.schema, to_document(record))[0]
+
+
+def encode_document(schema: str, document: Mapping[str, Any]) -> tuple[bytes, Any]:
+    """Return the canonical bytes of a record that is given as a document, and the record.
+
+    Raises MalformedRecord for what `decode_record` would refuse.
+    """
+    return canonical.encode(document), _checked(schema, document)
 
 
 def decode_record(schema: str, data: bytes) -> Decoded:
@@ -71,6 +77,11 @@ def decode_record(schema: str, data: bytes) -> Decoded:
     if schema not in KINDS:
         raise MalformedRecord(f"records of kind {schema} need a newer gitprov")
     document = canonical.decode(data)
+    return Decoded(schema, document, _checked(schema, document))
+
+
+def _checked(schema: str, document: Mapping[str, Any]) -> Any:
+    """Return the record in a document."""
     if document.get("schema") != schema:
         raise MalformedRecord(f"the record does not say that it is {schema}")
     record: Any = from_document(KINDS[schema], document)
@@ -80,7 +91,7 @@ def decode_record(schema: str, data: bytes) -> Decoded:
         _check_run(record)
     else:
         _check_start(record)
-    return Decoded(schema, document, record)
+    return record
 
 
 def _check_run(run: Run) -> None:

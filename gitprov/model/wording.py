@@ -8,6 +8,7 @@ import shlex
 import signal
 import unicodedata
 from collections.abc import Iterable
+from itertools import islice
 
 from gitprov.model.ids import short
 from gitprov.model.run import Metric, RawText, Run
@@ -84,7 +85,7 @@ def plural(count: int, word: str) -> str:
 
 def number_text(value: float | str) -> str:
     """Return a metric's value, short but not misleading."""
-    return value if isinstance(value, str) else f"{value:.6g}"
+    return printable(value) if isinstance(value, str) else f"{value:.6g}"
 
 
 def signal_name(number: int) -> str:
@@ -110,10 +111,10 @@ def status_text(run: Run) -> str:
 
 def metrics_text(metrics: Iterable[Metric], limit: int | None = None) -> str:
     """Return `accuracy=0.97 loss=0.1`, of the first `limit` metrics."""
-    words = [
-        f"{printable(metric.name)}={printable(number_text(metric.value))}" for metric in metrics
-    ]
-    return " ".join(words[:limit])
+    words = (
+        f"{printable(metric.name)}={number_text(metric.value)}" for metric in islice(metrics, limit)
+    )
+    return " ".join(words)
 
 
 def run_line(run: Run) -> str:
