@@ -28,8 +28,10 @@ from gitprov.model.run import Run, Status
 from gitprov.model.wording import plural
 from gitprov.recorder.active import ActiveRun, Request
 from gitprov.recorder.assembly import Ending
+from gitprov.recorder.background import BackgroundDrain
 from gitprov.recorder.contribution import Contribution, StrPath
-from gitprov.recorder.joined import outer_run
+from gitprov.recorder.jobs import take_place
+from gitprov.recorder.joined import announce, outer_run, outer_run_id, retract
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.store import Store
 
@@ -41,6 +43,10 @@ class GitprovWarning(UserWarning):
     """Something could not be recorded; the program goes on."""
 
 
+# What a kind of contribution is called in a manifest, where that differs.
+_FIELDS = {"parameters": "params", "the error": "error"}
+
+_drains = BackgroundDrain()
 _active: ContextVar["LiveRun | None"] = ContextVar("gitprov_active_run", default=None)
 
 
@@ -51,6 +57,7 @@ class LiveRun:
         self._contribution = contribution
         self._owned = owned
         self._finished = False
+        self._lost: dict[str, str] = {}
         self._process = os.getpid()
         self._outer: LiveRun | None = None
         if owned is not None:
@@ -85,6 +92,7 @@ class LiveRun:
     def finish(self, status: Status = "completed", error: str | None = None) -> None:
         """End the run; on return it is recorded for good. More than once does no harm.
 
+        It is durable then (specification, section 9.2); a thread brings it into the ledger.
         A run that belongs to an outer `git prov run` ends with that command, and a forked child
         ends no run of its parent's.
         """
@@ -94,21 +102,22 @@ class LiveRun:
         atexit.unregister(self._left_unfinished)
         if _active.get() is self:
             _active.set(self._outer)
+        if self.id is not None:
+            retract(self.id)
         if self._owned is None:
             if error:
                 self._contribute("the error", lambda to: to.add_error(error))
             return
         owned = self._owned
-        ending = Ending(status=status, ended_ns=time.time_ns(), error=error)
+        ending = Ending(status=status, ended_ns=time.time_ns(), error=error, missing=self._lost)
         try:
             owned.finish(ending)
-            problems = catch_up(owned.store).problems
+        except RunStateError as fault:
+            _warn(f"the end of run {owned.id} is not recorded: {fault}")
         except (GitprovError, OSError) as fault:
-            problems = [f"run {owned.id} is not recorded: {fault}"]
-        finally:
-            owned.store.close()
-        for problem in problems:
-            _warn(problem)
+            _warn(f"run {owned.id} is not recorded: {fault}")
+        _drains.take(owned.store)
+        _warn_of_drains()
 
     def __enter__(self) -> Self:
         return self
@@ -145,6 +154,7 @@ class LiveRun:
         try:
             action(self._contribution)
         except (GitprovError, OSError) as fault:
+            self._lost[_FIELDS.get(what, what)] = f"not recorded: {fault}"
             _warn(f"{what} not recorded: {fault}")
 
     def _left_unfinished(self) -> None:
@@ -161,20 +171,10 @@ def start_run(
 ) -> LiveRun:
     """Start a run, or join the one that `git prov run` has started around this program.
 
-    In the run that is joined, name and message stay those of the outer command. Outside a git
-    repository, a warning says that nothing is recorded, and the run accepts everything.
+    In the run that is joined, name and message stay those of the outer command. The ranks of a
+    distributed job have one run, which rank 0 owns. Outside a git repository, a warning says that
+    nothing is recorded, and the run accepts everything.
     """
-    outer = _active.get()
-    joined = outer_run() if outer is None else None
-    if joined is not None:
-        run = LiveRun(joined, None)
-        _activate(run)
-        run.log_params(params or {})
-        if tags := list(tags):
-            run.log_tags(*tags)
-        for path in inputs:
-            run.log_input(path)
-        return run
     request = Request(
         argv=sys.orig_argv,
         interpreter_of=[sys.executable],
@@ -184,9 +184,12 @@ def start_run(
         params=_flat(params or {}),
         inputs=[os.fspath(path) for path in inputs],
         entrypoint="gitprov.start_run",
-        part_of=outer.id if outer else None,
+        part_of=_part_of(),
     )
-    return _activate(_begin(request))
+    if _active.get() is not None:
+        return _activate(_begin(request))
+    joined = outer_run()
+    return _activate(_begin(request, in_job=True) if joined is None else _joined(joined, request))
 
 
 def search_runs(query: str | None = None, *, path: StrPath | None = None) -> Iterator[Run]:
@@ -232,7 +235,6 @@ def track(
     def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveRun:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        outer = _active.get() or LiveRun(outer_run(), None)
         request = Request(
             argv=sys.orig_argv,
             interpreter_of=[sys.executable],
@@ -240,7 +242,7 @@ def track(
             tags=tuple(tags),
             params={key: _argument(value) for key, value in bound.arguments.items()},
             entrypoint=f"{function.__module__}:{function.__qualname__}",
-            part_of=outer.id,
+            part_of=_part_of(),
         )
         return _activate(_begin(request))
 
@@ -265,6 +267,18 @@ def track(
     return tracked
 
 
+def _warn_of_drains() -> None:
+    """Say what went wrong behind the program's back since the last time."""
+    for problem in _drains.problems():
+        _warn(problem)
+
+
+@atexit.register
+def _end_drains() -> None:
+    _drains.join()
+    _warn_of_drains()
+
+
 def _warn(message: str) -> None:
     """Warn at the line of the program that called us, however deep we are."""
     depth, frame = 1, inspect.currentframe()
@@ -273,9 +287,31 @@ def _warn(message: str) -> None:
     warnings.warn(message, GitprovWarning, stacklevel=depth)
 
 
-def _begin(request: Request) -> LiveRun:
+def _part_of() -> str | None:
+    """Return the run within which one that is started now would stand."""
+    active = _active.get()
+    return outer_run_id() if active is None else active.id
+
+
+def _joined(to: Contribution, request: Request) -> LiveRun:
+    run = LiveRun(to, None)
+    run.log_params(request.params)
+    if request.tags:
+        run.log_tags(*request.tags)
+    for path in request.inputs:
+        run.log_input(path)
+    return run
+
+
+def _begin(request: Request, *, in_job: bool = False) -> LiveRun:
+    """Begin a run; as one of the ranks of a job (`in_job`), contribute to that of rank 0."""
     try:
-        owned = ActiveRun.start(Store.open(), request, Path.cwd())
+        store = Store.open()
+        place = take_place(store) if in_job else None
+        if place is not None and place.rank > 0:
+            top = store.repository.work_tree
+            return _joined(Contribution(place.journal, top, rank=place.rank), request)
+        owned = ActiveRun.start(store, request, Path.cwd(), place.journal if place else None)
     except (GitprovError, OSError) as fault:
         _warn(f"the run is not recorded: {fault}")
         return LiveRun(None, None)
@@ -288,6 +324,8 @@ def _begin(request: Request) -> LiveRun:
 def _activate(run: LiveRun) -> LiveRun:
     run._outer = _active.get()  # noqa: SLF001 -- one module, one idea
     _active.set(run)
+    if run.id is not None:
+        announce(run.id)
     return run
 
 

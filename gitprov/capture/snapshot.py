@@ -10,6 +10,7 @@ that a drain needs for a snapshot.
 
 import os
 import stat
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,9 @@ from gitprov.capture.files import hash_file, raw_text
 from gitprov.capture.worktree import Status, copy_index
 from gitprov.errors import GitFailed, InputError
 from gitprov.model.run import Omission
-from gitprov.store.repository import Repository
+from gitprov.store.durable import write_durably
+from gitprov.store.objects import GitObjects
+from gitprov.store.repository import EMPTY_TREE, Repository
 
 DEFAULT_MAX_FILE_BYTES = 1 << 20
 DEFAULT_MAX_TOTAL_BYTES = 64 << 20
@@ -89,6 +92,7 @@ class _Snapshot:
             # Their content is not the index's: a tree with that in it would tell a falsehood.
             self._update_index(sorted(stale), "--force-remove")
         tree = self._git("write-tree").decode().strip()
+        self._complete(tree)
         parents = ["-p", self._status.commit] if self._status.commit else []
         person = {"NAME": "gitprov", "EMAIL": "unknown", "DATE": f"@{time} +0000"}
         self._env |= {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
@@ -96,6 +100,33 @@ class _Snapshot:
         commit = self._git("commit-tree", tree, *parents, stdin=b"Snapshot of a dirty work tree\n")
         named = tuple(self._omitted.values())[:_MAX_NAMED]
         return Snapshot(commit.decode().strip(), tree, named, len(self._omitted) - len(named))
+
+    def _complete(self, tree: str) -> None:
+        """Copy what the tree has beyond the commit's and the user's store holds for the index only.
+
+        Such content (`git add`, not committed) is out of gc's reach only until the index changes.
+        """
+        base = f"{self._status.commit}^{{tree}}" if self._status.commit else EMPTY_TREE
+        changes = self._git("diff-tree", "-r", "-t", "-z", "--raw", "--no-renames", base, tree)
+        # Modes, ids, a letter; a path. A mode of 16xxxx is a submodule: its commit is not ours.
+        fields = [field.split(b" ") for field in changes.split(b"\0")[::2] if field]
+        added = {words[3].decode() for words in fields if not words[1].startswith((b"16", b"00"))}
+        added.add(tree)
+        absent = [oid for oid in sorted(added) if not self._loose(oid).exists()]
+        reader = GitObjects(self._repository.git, self._env)
+        try:
+            for oid, found in zip(absent, reader.read_many(absent), strict=True):
+                if found is None:
+                    raise GitFailed(f"object {oid} of the index is missing; see: git fsck")
+                path = self._loose(oid)
+                path.parent.mkdir(exist_ok=True)
+                header = f"{found.type} {len(found.data)}\0".encode()
+                write_durably(path, zlib.compress(header + found.data))
+        finally:
+            reader.close()
+
+    def _loose(self, oid: str) -> Path:
+        return self._objects / oid[:2] / oid[2:]
 
     def _leave_out_repositories(self) -> None:
         for raw in self._status.untracked:

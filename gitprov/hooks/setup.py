@@ -4,10 +4,15 @@ Everything is a line of git configuration or a hook script; each step says what 
 doing it twice changes nothing. Records are never touched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
+from gitprov.errors import GitFailed
 from gitprov.hooks.shims import install_shims, program, remove_shims
+from gitprov.store.git import last_line
+from gitprov.store.git_locks import CONFIG, announce, left_moving, release_dead_locks
+from gitprov.store.lock import store_lock
 from gitprov.store.refs import NOTES, OURS, REMOTE
 from gitprov.store.repository import Config, Repository
 from gitprov.store.sync import fetch_refspecs
@@ -36,34 +41,60 @@ def settings(config: Config) -> Iterator[Setting]:
     yield Setting(NOTES_SETTING, NOTES, "git log shows the runs of a commit")
 
 
+def missing_settings(config: Config) -> Iterator[Setting]:
+    """Yield the settings that are not there."""
+    for setting in settings(config):
+        if setting.value not in config.all(_stored(setting.name)):
+            yield setting
+
+
 def install(repository: Repository) -> list[str]:
     """Set everything up; return what was changed, in words."""
     repository.require_writable()
-    git, config, changes = repository.git, repository.config, []
-    for setting in settings(config):
-        if setting.value not in config.all(_stored(setting.name)):
-            git.run("config", "--local", "--add", setting.name, setting.value)
+    config, changes = repository.config, []
+    with _configuring(repository) as configure:
+        for setting in missing_settings(config):
+            configure("--add", setting.name, setting.value)
             changes.append(f"{setting.name} = {setting.value} ({setting.purpose})")
-    path = program()
-    if path and config.get(PROGRAM_SETTING) != path:
-        git.run("config", "--local", PROGRAM_SETTING, path)
-        changes.append(f"{PROGRAM_SETTING} = {path} (hooks find gitprov)")
+        path = program()
+        if path and config.get(PROGRAM_SETTING) != path:
+            configure(PROGRAM_SETTING, path)
+            changes.append(f"{PROGRAM_SETTING} = {path} (hooks find gitprov)")
     return changes + install_shims(repository)
 
 
 def uninstall(repository: Repository) -> list[str]:
     """Take everything out; return what was changed, in words."""
-    git, config = repository.git, repository.config
-    changes = remove_shims(repository)
-    for name, value in _present(config):
-        git.run(
-            "config", "--local", "--fixed-value", "--unset-all", name, value, good=(0, 5)
-        )  # fmt: skip
-        changes.append(f"{name}: {value} removed")
-    if config.get(PROGRAM_SETTING):
-        git.run("config", "--local", "--unset-all", PROGRAM_SETTING, good=(0, 5))
-        changes.append(f"{PROGRAM_SETTING}: removed")
+    repository.require_writable()
+    config, changes = repository.config, remove_shims(repository)
+    with _configuring(repository) as configure:
+        for name, value in _present(config):
+            configure("--fixed-value", "--unset-all", name, value)
+            changes.append(f"{name}: {value} removed")
+        if config.get(PROGRAM_SETTING):
+            configure("--unset-all", PROGRAM_SETTING)
+            changes.append(f"{PROGRAM_SETTING}: removed")
     return changes
+
+
+@contextmanager
+def _configuring(repository: Repository) -> Iterator[Callable[..., None]]:
+    """Yield what runs `git config` so that, where it is killed, its lock does not outlive it."""
+    with store_lock(repository.prov_dir / "lock") as lock:
+        if left_moving(repository):
+            release_dead_locks(repository)
+
+        def configure(*arguments: str) -> None:
+            announcement = announce(repository, {CONFIG: None})
+            git = repository.git.holding(lock)
+            # 5: what is to be removed is not there.
+            done = git.call("config", "--local", *arguments)
+            if done.returncode >= 0:
+                announcement.unlink(missing_ok=True)
+            if done.returncode not in (0, 5):
+                raise GitFailed(f"git config failed: {last_line(done.stderr)}")
+
+        yield configure
 
 
 def _present(config: Config) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from gitprov.errors import StoreDamaged
+from gitprov.store.durable import write_durably
 from gitprov.store.repository import Repository
 
 NAMES = ("pre-push",)
@@ -34,13 +35,27 @@ def install_shims(repository: Repository) -> list[str]:
         # Made beside it: nothing is written through a link, and none is without a hook for long.
         fresh = folder / f".{name}.gitprov"
         fresh.unlink(missing_ok=True)
-        fresh.write_bytes(ours)
+        write_durably(fresh, ours)  # half a hook would stop every push of the user
         fresh.chmod(0o755)
         if os.path.lexists(script) and not _is_ours(script):
             changes += _move_aside(script)
         fresh.replace(script)
         changes.append(f"hook {name}: installed")
     return changes
+
+
+def missing_shims(repository: Repository) -> dict[str, str]:
+    """Return the hooks that do not run, and why, in words."""
+    folder, missing = _hooks_folder(repository), {}
+    for name in NAMES:
+        script = folder / name
+        if not script.is_file():
+            missing[name] = "is not there"
+        elif f"prov hook {name}" not in script.read_text(errors="replace") and not _is_ours(script):
+            missing[name] = f"in {folder} is not ours and does not call it"
+        elif not os.access(script, os.X_OK):
+            missing[name] = "is not executable"
+    return missing
 
 
 def remove_shims(repository: Repository) -> list[str]:

@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from gitprov.codec.canonical import Document
 from gitprov.codec.documents import from_document, to_document
 from gitprov.codec.environments import environment_digest
 from gitprov.codec.records import encode_record
-from gitprov.errors import GitprovError
+from gitprov.errors import GitprovError, RepositoryReadOnly, RunStateError
 from gitprov.model.ids import new_id
 from gitprov.model.names import name_for
 from gitprov.model.run import (
@@ -35,6 +36,8 @@ from gitprov.recorder.assembly import Ending, assemble
 from gitprov.recorder.contribution import Contribution
 from gitprov.recorder.encodable import encodable_document
 from gitprov.recorder.fitting import fitted
+from gitprov.store.journal import JournalRun
+from gitprov.store.pins import pin, unpin
 from gitprov.store.store import Store
 from gitprov.version import __version__
 
@@ -75,17 +78,23 @@ class ActiveRun:
         return name
 
     @classmethod
-    def start(cls, store: Store, request: Request, cwd: Path) -> "ActiveRun":
+    def start(
+        cls, store: Store, request: Request, cwd: Path, journal: JournalRun | None = None
+    ) -> "ActiveRun":
         """Capture source, environment and inputs, and enter the run into the journal.
 
-        Raises GitprovError or OSError where nothing can be recorded.
+        `journal` is the run's folder where there is one already: ranks of a job may have come
+        before their owner, and contribute. Raises GitprovError or OSError where nothing can be
+        recorded.
         """
         store.repository.require_writable()
         started_ns = time.time_ns()
-        journal = store.journal.create(new_id())
+        journal = journal or store.journal.create(new_id())
         contribution = Contribution(journal, store.repository.work_tree)
         try:
             manifest, data = _first_manifest(store, journal.path, request, cwd)
+            if commit := manifest.get("source", {}).get("commit"):
+                pin(store.repository, journal.path, journal.id, commit, fsync=store.fsync)
             manifest["id"] = journal.id
             manifest["name"] = printable(request.name or name_for(journal.id))
             manifest["started_ns"] = started_ns
@@ -96,8 +105,13 @@ class ActiveRun:
             _check(manifest)
             journal.begin(started)
             contribution.add_captured("inputs", data)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(journal.path, ignore_errors=True)
+            with suppress(OSError):
+                unpin(store.repository, [journal.id])
+            if isinstance(error, GitprovError | OSError) and journal.path.exists():
+                left = f"{error}; what was begun stays in {journal.path}"
+                raise RepositoryReadOnly(left) from error
             raise
         return cls(store, contribution, started)
 
@@ -105,8 +119,14 @@ class ActiveRun:
         """Acknowledge the run; on return it is in the journal for good.
 
         Returns the run as it will stand in the ledger, but for its place in the writer's chain.
+        Raises RunStateError where another process took us for dead and has recorded it already.
         """
         journal = self.contribution.journal
+        if journal.is_over:
+            raise RunStateError(
+                "no sign of life was seen of it, and another host has recorded it as aborted, with "
+                "what was known then; nothing else is lost"
+            )
         manifest = assemble(journal, self.started, ending)
         run = _check(manifest)
         journal.finish({"manifest": manifest})

@@ -2,13 +2,16 @@
 
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gitprov.errors import GitprovError
 from gitprov.recorder.assembly import Ending, assemble
-from gitprov.recorder.contribution import Contribution
+from gitprov.recorder.contribution import take_reported_lines_of_all
 from gitprov.store.journal import JournalRun
+from gitprov.store.liveness import DEAD_AFTER_SECONDS
 from gitprov.store.lock import store_lock
+from gitprov.store.payload import OUTPUT_LOG
 from gitprov.store.rejected import set_aside
 from gitprov.store.store import Store
 
@@ -33,19 +36,22 @@ def adopt_dead_runs(store: Store) -> Adopted:
     """
     done = Adopted()
     waiting = [journal for journal in store.journal.runs() if not journal.is_finished]
-    if not any(_needs_care(journal) for journal in waiting):
+    if not waiting:
+        return done
+    dead_after = store.repository.config.duration("prov.deadafter", DEAD_AFTER_SECONDS)
+    if not any(_needs_care(journal, dead_after) for journal in waiting):
         return done
     with store_lock(store.lock_path):
         for journal in waiting:
-            if journal.path.exists() and _needs_care(journal):
+            if journal.path.exists() and _needs_care(journal, dead_after):
                 _care_for(store, journal, done)
     return done
 
 
-def _needs_care(journal: JournalRun) -> bool:
+def _needs_care(journal: JournalRun, dead_after: float) -> bool:
     """Say whether a run is dead, damaged, or nothing but a folder that was left."""
     try:
-        return journal.is_orphaned or _never_began(journal)
+        return journal.is_orphaned(dead_after=dead_after) or _never_began(journal)
     except GitprovError:
         return not journal.is_finished
 
@@ -79,7 +85,8 @@ def _finish_for(journal: JournalRun) -> None:
     if started is None:
         return
     last_sign = _last_sign(journal)
-    Contribution(journal, None).take_reported_lines()
+    take_reported_lines_of_all(journal)
+    _freeze(journal)
     reason = "the process that recorded the run died"
     ending = Ending(
         status="aborted",
@@ -94,3 +101,15 @@ def _last_sign(journal: JournalRun) -> int:
     """Return when the run last wrote anything: the latest time at which it surely lived."""
     times = [path.stat().st_mtime_ns for path in journal.path.rglob("*") if path.is_file()]
     return max(times, default=time.time_ns())
+
+
+def _freeze(journal: JournalRun) -> None:
+    """Give the output, which may still be open for writing, a copy that is not.
+
+    A process that was taken for dead, as on a machine that slept, may wake up and go on; what the
+    manifest says of the output must stay true.
+    """
+    output, copy = journal.payload(OUTPUT_LOG), journal.path / OUTPUT_LOG
+    with suppress(OSError):  # there may be none, or no room
+        shutil.copyfile(output, copy)
+        copy.replace(output)

@@ -22,6 +22,8 @@ from gitprov.store.payload import PAYLOAD_ROLES, SERIES
 
 _POINTS_A_FRAME = 4096
 
+_Point = tuple[int, int | None, Any]  # time, step, value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
@@ -38,12 +40,15 @@ class Ending:
 
 @dataclass(slots=True)
 class _Collected:
-    """What the events of a run add up to."""
+    """What the events of a run add up to.
+
+    Where ranks differ, the lowest has its way; the metrics of the others have the rank in their
+    names.
+    """
 
     params: dict[str, Any] = field(default_factory=dict)
-    points: dict[str, list[tuple[int, int | None, Any]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    params_of_others: dict[str, Any] = field(default_factory=dict)
+    points: dict[str, list[_Point]] = field(default_factory=dict)
     artifacts: dict[str, list[Document]] = field(
         default_factory=lambda: {"inputs": [], "outputs": []}
     )
@@ -69,6 +74,7 @@ def assemble(journal: JournalRun, started: Document, ending: Ending) -> Document
         manifest["error"] = error
     if ending.usage is not None:
         manifest["usage"] = to_document(ending.usage)
+    _merge(manifest, "params", {**found.params_of_others, **manifest.get("params", {})})
     _merge(manifest, "params", found.params)
     _merge(manifest, "missing", {**found.missing, **ending.missing})
     _extend(manifest, "tags", found.tags)
@@ -82,13 +88,16 @@ def assemble(journal: JournalRun, started: Document, ending: Ending) -> Document
 
 def _collect(events: Iterable[Document]) -> _Collected:
     found = _Collected()
+    params: dict[int, dict[str, Any]] = defaultdict(dict)
+    points: dict[str, dict[int, list[_Point]]] = defaultdict(lambda: defaultdict(list))
     for event in events:
+        rank = event.get("rank", 0)
         match event:
-            case {"event": "params", "params": dict(params)}:
-                found.params |= params
+            case {"event": "params", "params": dict(values)}:
+                params[rank] |= values
             case {"event": "metrics", "values": dict(values), "time_ns": int(time)}:
                 for name, value in values.items():
-                    found.points[name].append((time, event.get("step"), value))
+                    points[name][rank].append((time, event.get("step"), value))
             case {"event": "artifacts", "role": "inputs" | "outputs" as role, "artifacts": items}:
                 found.artifacts[role] += items
             case {"event": "tags", "tags": list(tags)}:
@@ -97,13 +106,27 @@ def _collect(events: Iterable[Document]) -> _Collected:
                 found.missing |= missing
             case {"event": "error", "error": str(error)}:
                 found.error = error
-    for points in found.points.values():
-        # Several processes may have contributed; a stable sort keeps each one's own order.
-        points.sort(key=lambda point: point[0])
+    found.params = params.pop(0, {})
+    for rank in sorted(params, reverse=True):
+        found.params_of_others |= params[rank]
+    found.points = _with_ranks_in_names(points)
     return found
 
 
-def _final_values(points: Mapping[str, Sequence[tuple[int, int | None, Any]]]) -> list[Document]:
+def _with_ranks_in_names(
+    points: Mapping[str, Mapping[int, Sequence[_Point]]],
+) -> dict[str, list[_Point]]:
+    named: dict[str, list[_Point]] = defaultdict(list)
+    for name, ranks in points.items():
+        for rank, values in sorted(ranks.items()):
+            named[name if rank == min(ranks) else f"{name}.rank{rank}"] += values
+    for series in named.values():
+        # Several processes may have contributed; a stable sort keeps each one's own order.
+        series.sort(key=lambda point: point[0])
+    return named
+
+
+def _final_values(points: Mapping[str, Sequence[_Point]]) -> list[Document]:
     metrics = []
     for name, values in points.items():
         _, step, value = values[-1]
@@ -111,7 +134,7 @@ def _final_values(points: Mapping[str, Sequence[tuple[int, int | None, Any]]]) -
     return metrics
 
 
-def _write_series(path: Path, points: Mapping[str, Sequence[tuple[int, int | None, Any]]]) -> None:
+def _write_series(path: Path, points: Mapping[str, Sequence[_Point]]) -> None:
     """Write every point of the metrics that have more than one, in columns, in frames.
 
     Where there are more metrics than a manifest holds, those with a single value, too.

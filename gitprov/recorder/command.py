@@ -15,12 +15,13 @@ from gitprov.capture.output import OutputSpool
 from gitprov.capture.process import Outcome, run_command
 from gitprov.capture.reported import Point, read_metrics_file, read_params_file
 from gitprov.errors import GitprovError, InputError
-from gitprov.model.ids import is_id
+from gitprov.model.ids import short
 from gitprov.model.run import Run, Scalar
 from gitprov.recorder.active import ActiveRun, Request
 from gitprov.recorder.assembly import Ending
-from gitprov.recorder.contribution import METRICS_LINES
-from gitprov.recorder.joined import RUN_ID_VARIABLE, variables_for
+from gitprov.recorder.contribution import Contribution
+from gitprov.recorder.jobs import take_place
+from gitprov.recorder.joined import outer_run_id, variables_for
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.payload import OUTPUT_LOG, OUTPUT_TAIL, PLAIN_TEXT_BYTES
 from gitprov.store.store import Store
@@ -50,13 +51,15 @@ class CommandRun:
     """One command, from the capture of its surroundings to the acknowledged record.
 
     Call `begin`, `execute` and `finish`, in this order. `warnings` collects, in words, what was
-    not recorded; `run` is None where nothing is.
+    not recorded; `run` is None where nothing is, and where this is a rank of a distributed job
+    that contributes to the run of rank 0.
     """
 
     def __init__(self, options: CommandOptions, cwd: Path) -> None:
         self.options = options
         self.cwd = cwd
         self.run: ActiveRun | None = None
+        self._contribution: Contribution | None = None
         self.recorded: Run | None = None
         self.warnings: list[str] = []
         self._spool: OutputSpool | None = None
@@ -70,9 +73,10 @@ class CommandRun:
     def execute(self) -> Outcome:
         """Run the command; raise CommandUnstartable where there is nothing to run."""
         env = dict(os.environ)
+        if (to := self._contribution) is not None:
+            env |= variables_for(to)
+            env[METRICS_VARIABLE] = str(to.metrics_lines)
         if (run := self.run) is not None:
-            env |= variables_for(run.contribution)
-            env[METRICS_VARIABLE] = str(run.contribution.journal.path / METRICS_LINES)
             self._spool = self._guarded("the output is not kept", lambda: _spool_for(run))
         return run_command(self.options.argv, env=env, spool=self._spool)
 
@@ -81,8 +85,9 @@ class CommandRun:
         ended_ns = time.time_ns()
         run = self.run
         if run is None:
+            self._contribute(outcome)
             return
-        missing = self._collect(run)
+        missing = {} if run.contribution.journal.is_over else self._collect(run)
         ending = Ending(
             status="completed" if outcome.exit_code == 0 else "failed",
             ended_ns=ended_ns,
@@ -102,10 +107,17 @@ class CommandRun:
                 status="failed", ended_ns=time.time_ns(), exit_code=exit_code, error=error
             )
             self._end(self.run, ending)
+        elif (to := self._contribution) is not None:
+            self._guarded("the error is not recorded", lambda: to.add_error(error))
 
-    def _start(self) -> ActiveRun:
+    def _start(self) -> ActiveRun | None:
         options = self.options
-        outer = os.environ.get(RUN_ID_VARIABLE, "")
+        store = Store.open(self.cwd)
+        place = take_place(store)
+        if place is not None and place.rank > 0:
+            top = store.repository.work_tree
+            self._contribution = Contribution(place.journal, top, rank=place.rank)
+            return None
         params: dict[str, Scalar] = {}
         missing: dict[str, str] = {}
         for name in options.params_files:
@@ -122,18 +134,34 @@ class CommandRun:
             params={**params, **options.params},
             inputs=options.inputs,
             entrypoint="git prov run",
-            part_of=outer if is_id(outer) else None,
+            part_of=outer_run_id(),
             missing=missing,
         )
-        run = ActiveRun.start(Store.open(self.cwd), request, self.cwd)
+        run = ActiveRun.start(store, request, self.cwd, place.journal if place else None)
+        self._contribution = run.contribution
         self._warn_of_missing(run.started["manifest"].get("missing", {}), "inputs.")
         return run
 
+    def _contribute(self, outcome: Outcome) -> None:
+        """Add, as one rank of several, what this rank's command has left."""
+        to = self._contribution
+        if to is None:
+            return
+        self._guarded("metrics not recorded", lambda: self._add_reported_lines(to))
+        if outcome.exit_code != 0:
+            how = f"exited with {outcome.exit_code}"
+            if outcome.signal is not None:
+                how = f"was ended by signal {outcome.signal}"
+            self._guarded(
+                "the failure is not recorded", lambda: to.add_error(f"rank {to.rank} {how}")
+            )
+
     def _end(self, run: ActiveRun, ending: Ending) -> None:
-        self.recorded = self._guarded(
-            f"not recorded; what is known stays in {run.contribution.journal.path}",
-            lambda: run.finish(ending),
-        )
+        journal = run.contribution.journal
+        what = f"not recorded; what is known stays in {journal.path}"
+        if journal.is_over:
+            what = f"the end of run {short(run.id)} is not recorded"
+        self.recorded = self._guarded(what, lambda: run.finish(ending))
         if self.recorded is not None:
             # Acknowledged. What follows only makes it visible sooner.
             self.warnings += catch_up(run.store).problems
@@ -142,8 +170,9 @@ class CommandRun:
     def _collect(self, run: ActiveRun) -> dict[str, str]:
         """Add outputs, reported metrics and the output log; return what is not known of them."""
         missing: dict[str, str] = {}
-        if self._spool is not None:
-            missing |= self._close_spool(run, self._spool)
+        if (spool := self._spool) is not None:
+            what = "the end of the output is not kept"
+            missing |= self._guarded(what, lambda: self._close_spool(run, spool)) or {}
         found = self._guarded(
             "outputs not recorded",
             lambda: run.contribution.add_data("outputs", self.options.outputs, cwd=self.cwd),
@@ -151,7 +180,10 @@ class CommandRun:
         if found is not None:
             missing |= found.missing
             self._warn_of_missing(found.missing, "outputs.")
-        self._guarded("metrics not recorded", lambda: self._add_metrics(run, missing))
+        else:
+            missing["outputs"] = self.warnings[-1]
+        if not self._guarded("metrics not recorded", lambda: self._add_metrics(run, missing)):
+            missing["metrics"] = self.warnings[-1]
         return missing
 
     def _close_spool(self, run: ActiveRun, spool: OutputSpool) -> dict[str, str]:
@@ -168,10 +200,9 @@ class CommandRun:
             return {f"byproducts.{OUTPUT_LOG}": reason}
         return {}
 
-    def _add_metrics(self, run: ActiveRun, missing: dict[str, str]) -> None:
+    def _add_metrics(self, run: ActiveRun, missing: dict[str, str]) -> bool:
         points: list[Point] = []
-        for line in run.contribution.take_reported_lines():
-            self.warnings.append(f"not a metric, as in name=0.5 step=3: {line!r}")
+        self._add_reported_lines(run.contribution)
         for name in self.options.metrics_files:
             modified = _modified(self.cwd / name)
             try:
@@ -182,6 +213,11 @@ class CommandRun:
                 missing[f"metrics.{name}"] = str(error)
                 self.warnings.append(str(error))
         run.contribution.add_points(points)
+        return True
+
+    def _add_reported_lines(self, to: Contribution) -> None:
+        for line in to.take_reported_lines():
+            self.warnings.append(f"not a metric, as in name=0.5 step=3: {line!r}")
 
     def _warn_of_missing(self, missing: Mapping[str, str], prefix: str) -> None:
         for name, reason in missing.items():

@@ -21,12 +21,14 @@ from gitprov.capture.reported import (
     step_number,
 )
 from gitprov.codec.documents import to_document
+from gitprov.errors import RunStateError
+from gitprov.model.ids import short
 from gitprov.model.run import Seen
 from gitprov.model.wording import printable
 from gitprov.recorder.encodable import encodable_document
 from gitprov.store.journal import JournalRun
 
-METRICS_LINES = "metrics.lines"
+_METRICS_LINES = "metrics.lines"
 
 StrPath = str | os.PathLike[str]
 T = TypeVar("T")
@@ -35,11 +37,16 @@ _ITEMS_AN_EVENT = 1000
 
 
 class Contribution:
-    """Write access to a run's journal. `top` is the work tree that paths are relative to."""
+    """Write access to a run's journal.
 
-    def __init__(self, journal: JournalRun, top: Path | None) -> None:
+    `top` is the work tree that paths are relative to, `rank` this process's place in a distributed
+    job. Once the run has ended, adding to it raises RunStateError.
+    """
+
+    def __init__(self, journal: JournalRun, top: Path | None, *, rank: int = 0) -> None:
         self.journal = journal
         self.top = top
+        self.rank = rank
 
     def add_params(self, params: Mapping[str, Any]) -> None:
         """Add parameters; nested maps get dotted names, later values win."""
@@ -58,9 +65,16 @@ class Contribution:
         for point in points:
             self._append_metrics({point.name: point.value}, point.step)
 
+    @property
+    def metrics_lines(self) -> Path:
+        """The file to which the command may append metrics, one for each rank."""
+        return self.journal.path / (
+            f"{_METRICS_LINES}.{self.rank}" if self.rank else _METRICS_LINES
+        )
+
     def take_reported_lines(self) -> list[str]:
         """Add what the command has appended to its metrics file; return the lines that are none."""
-        path = self.journal.path / METRICS_LINES
+        path = self.metrics_lines
         try:
             found = list(read_metrics_lines(path.read_bytes()))
         except FileNotFoundError:
@@ -101,13 +115,28 @@ class Contribution:
         self._append({"event": "error", "error": error})
 
     def _append(self, event: Mapping[str, Any]) -> None:
-        self.journal.append(encodable_document(event))
+        if self.rank:
+            event = {**event, "rank": self.rank}
+        try:
+            if not self.journal.is_finished:
+                self.journal.append(encodable_document(event))
+                return
+        except FileNotFoundError:  # the ledger has the run
+            pass
+        raise RunStateError(f"run {short(self.journal.id)} has ended")
 
     def _append_metrics(self, values: Mapping[str, Any], step: int | None) -> None:
         event = {"event": "metrics", "values": dict(values), "time_ns": time.time_ns()}
         if step is not None:
             event["step"] = step
         self._append(event)
+
+
+def take_reported_lines_of_all(journal: JournalRun) -> None:
+    """Add what the commands of all ranks have appended to their metrics files."""
+    for path in sorted(journal.path.glob(f"{_METRICS_LINES}*")):
+        rank = path.name.removeprefix(_METRICS_LINES).removeprefix(".")
+        Contribution(journal, None, rank=int(rank or 0)).take_reported_lines()
 
 
 def _batched(items: Iterable[T]) -> Iterator[list[T]]:

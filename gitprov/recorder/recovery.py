@@ -39,7 +39,10 @@ def catch_up(store: Store) -> CaughtUp:
 
 
 def _empty_journal(store: Store, done: CaughtUp) -> None:
-    if not store.journal.runs():
+    waiting = 0
+    with _told(done, "the journal cannot be looked at"):
+        waiting = len(store.journal.runs())
+    if not waiting:
         return
     from gitprov.recorder.adoption import adopt_dead_runs  # noqa: PLC0415
     from gitprov.store.drain import drain  # noqa: PLC0415

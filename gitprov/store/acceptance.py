@@ -7,29 +7,25 @@ whatever order clones fetch in. Specification: section 10.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from gitprov.errors import MalformedRecord, ObjectMissing, StoreBusy
 from gitprov.model.run import Run
 from gitprov.model.wording import printable, run_line
 from gitprov.store.chain_checks import check_entry, check_keep, check_payload
 from gitprov.store.environment_trees import EnvironmentTrees
+from gitprov.store.git_locks import has_locks, left_moving, release_dead_locks
 from gitprov.store.join import join_chains
 from gitprov.store.known_records import Arriving, KnownRecords
 from gitprov.store.ledger import list_entries, read_entries
 from gitprov.store.lock import store_lock
 from gitprov.store.notes import stage_notes
 from gitprov.store.pack import PackBuilder
-from gitprov.store.refs import (
-    NOTES,
-    OURS,
-    RefMoved,
-    list_refs,
-    move_refs,
-    release_dead_locks,
-)
+from gitprov.store.ref_moves import RefMoved, move_refs
+from gitprov.store.refs import NOTES, OURS, list_refs
 from gitprov.store.remote_tips import (
     RemoteTip,
     mark_read,
@@ -57,7 +53,7 @@ def accept(store: Store) -> Accepted:
     """Join every chain that remotes were seen to have and we have not looked at yet.
 
     A chain that this version has refused before is not read again; the reason is said again.
-    Raises GitFailed or OSError where nothing can be written.
+    Raises GitFailed, RefMoved or OSError where something cannot be written.
     """
     done = Accepted()
     refs = store.refs()
@@ -67,14 +63,16 @@ def accept(store: Store) -> Accepted:
     store.repository.require_writable()
     read: list[RemoteTip] = []
     refused: dict[RemoteTip, str] = {}
-    with store_lock(store.lock_path):
-        acceptance = _Acceptance(store)
+    with store_lock(store.lock_path) as lock:
+        if left_moving(store.repository) or has_locks(store.repository):
+            release_dead_locks(store.repository)
+        acceptance = _Acceptance(store, lock)
         for tip in _unsettled(store, refs):
+            if not acceptance.has(tip):
+                acceptance.forget(tip)
+                continue
             try:
-                done.runs += acceptance.join(tip)
-            except RefMoved:
-                # Somebody moved our ref by hand, or was killed at it: the next command looks.
-                release_dead_locks(store.repository.common_dir)
+                done.runs += _twice(store, partial(acceptance.join, tip))
             except (MalformedRecord, ObjectMissing) as error:
                 reason = f"{tip.shard.ref} of remote {tip.remote} is not taken in: {error}"
                 done.refused.append(printable(reason))
@@ -86,6 +84,15 @@ def accept(store: Store) -> Accepted:
     return done
 
 
+def _twice(store: Store, action: Callable[[], int]) -> int:
+    """Try once more where somebody moved our ref by hand, or was killed at it."""
+    try:
+        return action()
+    except RefMoved:
+        release_dead_locks(store.repository)
+        return action()
+
+
 def _unsettled(store: Store, refs: dict[str, str]) -> list[RemoteTip]:
     settled = refusals(store.repository, refs)
     return [tip for tip in unread_tips(store.repository, refs) if tip not in settled]
@@ -94,11 +101,23 @@ def _unsettled(store: Store, refs: dict[str, str]) -> list[RemoteTip]:
 class _Acceptance:
     """One look at what remotes have. What chains share is read once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, lock: int | None) -> None:
         self._store = store
-        self._git = store.repository.git
+        self._lock = lock
+        self._git = store.repository.git.holding(lock)
         self._known = KnownRecords(store)
         self._environments = EnvironmentTrees(store.objects)
+
+    def has(self, theirs: RemoteTip) -> bool:
+        """Say whether the end of a chain is here."""
+        return next(self._store.objects.read_many([theirs.oid])) is not None
+
+    def forget(self, theirs: RemoteTip) -> None:
+        """Drop a ref of the mirror that outlived its objects, in a power loss: fetch brings both.
+
+        As long as it is there, git takes what it leads to for known.
+        """
+        move_refs(self._store.repository, {theirs.ref: (theirs.oid, None)}, lock=self._lock)
 
     def join(self, theirs: RemoteTip) -> int:
         """Join one chain with ours and return how many runs are new."""
@@ -110,12 +129,12 @@ class _Acceptance:
         known = [tip for ref, tip in refs.items() if ref.startswith(area)]
         if theirs.shard.area == "keep":
             check_keep(store.objects, theirs.oid, refs.get(theirs.shard.ref))
-            _move(store, theirs, refs, {})
+            self._move(theirs, refs, {})
             return 0
         news = list_entries(self._git, [theirs.oid], known)
         if theirs.shard.area == "payload":
             check_payload(self._git, store.objects, news)
-            _move(store, theirs, refs, {})
+            self._move(theirs, refs, {})
             return 0
         arriving = Arriving(self._known)
         lines: Lines = {}
@@ -125,7 +144,7 @@ class _Acceptance:
             if run.source and run.source.commit:
                 lines.setdefault(run.source.commit, []).append(run_line(run))
         arriving.check_claims()
-        _move(store, theirs, refs, lines)
+        self._move(theirs, refs, lines)
         arriving.taken()
         return count
 
@@ -140,22 +159,28 @@ class _Acceptance:
                     if run:
                         yield run
 
-
-def _move(store: Store, theirs: RemoteTip, refs: dict[str, str], lines: Lines) -> None:
-    """Join a chain that was checked, and note its runs on their sources."""
-    git, oid, shard = store.repository.git, theirs.oid, theirs.shard
-    ours = refs.get(shard.ref)
-    pack = PackBuilder()
-    published = [other.oid for other in remote_tips(refs) if other.shard == shard]
-    tip = join_chains(git, store.objects, pack, ours, oid, shard.area, published)
-    notes_tip = list_refs(git, NOTES).get(NOTES) if lines else None
-    note = stage_notes(pack, store.objects, notes_tip, lines, time.time_ns()) if lines else None
-    written = pack.write(git, store.repository.common_dir, fsync=store.fsync)
-    try:
-        if tip != ours:
-            move_refs(git, {shard.ref: (ours, tip)}, fsync=store.fsync)
-        if note:
-            with suppress(StoreBusy):  # notes are derived: what is missing is made up later
-                move_refs(git, {NOTES: (notes_tip, note)}, fsync=False)
-    finally:
-        written.release()
+    def _move(self, theirs: RemoteTip, refs: dict[str, str], lines: Lines) -> None:
+        """Join a chain that was checked, and note its runs on their sources."""
+        store, git, oid, shard = self._store, self._git, theirs.oid, theirs.shard
+        ours = refs.get(shard.ref)
+        pack = PackBuilder()
+        published = [other.oid for other in remote_tips(refs) if other.shard == shard]
+        tip = join_chains(git, store.objects, pack, ours, oid, shard.area, published)
+        notes_tip = list_refs(git, NOTES).get(NOTES) if lines else None
+        note = stage_notes(pack, store.objects, notes_tip, lines, time.time_ns()) if lines else None
+        written = pack.write(git, store.repository.common_dir, fsync=store.fsync)
+        try:
+            if tip != ours:
+                move_refs(
+                    store.repository, {shard.ref: (ours, tip)}, lock=self._lock, fsync=store.fsync
+                )
+            if note:
+                with suppress(StoreBusy):  # notes are derived: what is missing is made up later
+                    move_refs(
+                        store.repository,
+                        {NOTES: (notes_tip, note)},
+                        lock=self._lock,
+                        fsync=store.fsync,
+                    )
+        finally:
+            written.release()

@@ -29,6 +29,23 @@ def write_durably(path: Path, data: bytes, *, fsync: bool = True) -> None:
         sync_folders([path.parent])
 
 
+def overwrite_durably(path: Path, data: bytes, *, fsync: bool = True) -> None:
+    """Make a file hold `data`, which tells by itself whether all of it is there.
+
+    One sync where the file was there before; a death meanwhile leaves a part of `data`.
+    """
+    known = path.exists()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        _write_all(descriptor, data)
+        if fsync:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if fsync and not known:
+        sync_folders([path.parent])
+
+
 def sync_folders(folders: Iterable[Path]) -> None:
     """Make the entries of folders durable: names made, renamed or removed in them."""
     for folder in folders:

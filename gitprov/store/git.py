@@ -43,12 +43,19 @@ def git_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 class Git:
     """The git program, bound to one repository."""
 
-    def __init__(self, git_dir: Path, work_tree: Path | None = None) -> None:
+    def __init__(
+        self, git_dir: Path, work_tree: Path | None = None, *, inherited: Sequence[int] = ()
+    ) -> None:
         self.git_dir = git_dir
         self.work_tree = work_tree
+        self._inherited = inherited
         self._command = ["git", f"--git-dir={git_dir}"]
         if work_tree is not None:
             self._command.append(f"--work-tree={work_tree}")
+
+    def holding(self, lock: int | None) -> "Git":
+        """Return the same, for commands that share a lock: it lasts as long as each of them."""
+        return Git(self.git_dir, self.work_tree, inherited=() if lock is None else (lock,))
 
     def argv(self, *arguments: str, config: Sequence[str] = ()) -> list[str]:
         """Return the command line; `config` holds `name=value` pairs for git's -c."""
@@ -86,6 +93,7 @@ class Git:
                 check=False,
                 cwd=self._folder(),
                 env=git_environment(env),
+                pass_fds=self._inherited,
             )
         except FileNotFoundError as error:
             raise _not_found(error) from error

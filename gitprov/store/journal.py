@@ -3,11 +3,13 @@
 One folder a run in `<common dir>/prov/journal/`, named by the run's id:
 
 - `started`     one document: who runs, and the manifest as far as it is known at the start
+- `alive`       locked and touched by the process that owns the run, while it lives
 - `events-…`    one file a process that contributes: parameters, metrics, inputs, … as frames
 - `environment/` the environment lock's files
 - `payload/…`   spooled files that become payload: the output, series, listings
 - `objects/`    git objects of the snapshot, in an object store of their own, out of gc's reach
-- `finished`    the finished document; once this file is durable, the run is acknowledged
+- `finished`    empty until the run ends, then one frame with the finished document; once that is
+                durable, the run is acknowledged
 
 Nothing is removed before the ledger has the run. Specification: section 9.
 """
@@ -15,11 +17,9 @@ Nothing is removed before the ledger has the run. Specification: section 9.
 import errno
 import os
 import shutil
-import socket
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,20 @@ from gitprov.codec.canonical import Document
 from gitprov.codec.events import decode_events, encode_event
 from gitprov.errors import MalformedRecord, StoreDamaged
 from gitprov.model.ids import is_id
-from gitprov.store.durable import sync_file, sync_folders, write_durably
+from gitprov.store.durable import overwrite_durably, sync_file, sync_folders, write_durably
+from gitprov.store.liveness import (
+    DEAD_AFTER_SECONDS,
+    LifeSign,
+    current_process,
+    is_dead,
+    is_local,
+)
 from gitprov.store.objects import Object
 
-_STARTED, _FINISHED = "started", "finished"
+_STARTED, _ALIVE, _FINISHED = "started", "alive", "finished"
+_RETIRED = ".done-"
+# The name of a loose object's file: its id without the two digits that name the folder.
+_REST_OF_ID = 38
 
 
 class Journal:
@@ -60,6 +70,11 @@ class Journal:
             return []
         return [self.open(name) for name in names if is_id(name)]
 
+    def clear_retired(self) -> None:
+        """Remove what `JournalRun.retire` has set aside, also by processes that died since."""
+        for path in self.folder.glob(f"{_RETIRED}*"):
+            shutil.rmtree(path, ignore_errors=True)
+
 
 class JournalRun:
     """One run's folder."""
@@ -67,6 +82,8 @@ class JournalRun:
     def __init__(self, path: Path, *, fsync: bool = True) -> None:
         self.path = path
         self._fsync = fsync
+        self._life: LifeSign | None = None
+        self._events: tuple[int, Path] | None = None
 
     @property
     def id(self) -> str:
@@ -75,14 +92,25 @@ class JournalRun:
 
     def begin(self, started: Mapping[str, Any]) -> None:
         """Write what is known at the start, so that a run whose process dies is not lost."""
+        local = is_local(self.path)
+        self._life = LifeSign(self.path / _ALIVE, heartbeat=not local)
+        # Its name is made durable now, so that the acknowledgement waits for one sync alone.
+        (self.path / _FINISHED).touch()
         write_durably(
             self.path / _STARTED,
-            canonical.encode({**started, "owner": current_process()}),
+            canonical.encode({**started, "owner": {**current_process(), "local": local}}),
             fsync=self._fsync,
         )
         if self._fsync:
             # In a new repository the journal's own folder and its parent are new names, too.
             sync_folders(list(self.path.parents)[:3])
+
+    @property
+    def size(self) -> int:
+        """The bytes of its files, as far as they count when it is drained."""
+        snapshot = self.objects_dir.rglob("*")
+        payload = (self.path / "payload").glob("*")  # gone where a removal was cut short
+        return sum(path.stat().st_size for path in (*snapshot, *payload) if path.is_file())
 
     @property
     def started(self) -> Document | None:
@@ -92,32 +120,47 @@ class JournalRun:
     @property
     def finished(self) -> Document | None:
         """What `finish` wrote; None while the run lives or if its process died."""
-        return self._read(_FINISHED)
+        try:
+            return next(decode_events((self.path / _FINISHED).read_bytes()), None)
+        except FileNotFoundError:
+            return None
 
     @property
     def is_finished(self) -> bool:
         """Whether the run is acknowledged."""
-        return (self.path / _FINISHED).exists()
+        return self.finished is not None
 
     @property
-    def is_orphaned(self) -> bool:
-        """Whether the process that began the run is gone and left it unfinished."""
+    def is_over(self) -> bool:
+        """Whether nothing can be added any more: finished, by whomever, or in the ledger."""
+        return self.is_finished or not self.path.exists()
+
+    def is_orphaned(self, *, dead_after: float = DEAD_AFTER_SECONDS) -> bool:
+        """Say whether the process that began the run is gone and left it unfinished.
+
+        On another machine, it counts as gone after so many seconds without a sign of life.
+        """
         if self.is_finished:
             return False
         started = self.started
         if started is None:
             return False
-        return is_dead(started.get("owner", {}))
+        owner = started.get("owner", {})
+        if not isinstance(owner, Mapping):
+            raise StoreDamaged(f"{self.path / _STARTED} is damaged (it names no owner)")
+        return is_dead(owner, self.path / _ALIVE, dead_after=dead_after)
 
     def finish(self, finished: Mapping[str, Any]) -> None:
         """Acknowledge the run: on return, it survives whatever happens to this machine."""
         if self._fsync:
-            payload = self.path / "payload"
-            for path in payload.iterdir():
+            payload = list((self.path / "payload").iterdir())
+            for path in payload:
                 sync_file(path)
             # Git has synced the snapshot's objects, and no folder.
-            sync_folders([payload, *self._folders(self.objects_dir)])
-        write_durably(self.path / _FINISHED, canonical.encode(finished), fsync=self._fsync)
+            sync_folders([*{path.parent for path in payload}, *self._folders(self.objects_dir)])
+        overwrite_durably(self.path / _FINISHED, encode_event(finished), fsync=self._fsync)
+        if self._life is not None:
+            self._life.end()
 
     def write_environment(self, files: Mapping[str, bytes]) -> None:
         """Store the files of the environment lock; their names may have folders."""
@@ -126,7 +169,7 @@ class JournalRun:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_durably(path, data, fsync=self._fsync)
         if self._fsync:
-            sync_folders(self._folders(self.path / "environment"))
+            sync_folders([*self._folders(self.path / "environment"), self.path])
 
     def environment(self) -> dict[str, bytes]:
         """Return what `write_environment` stored."""
@@ -141,10 +184,13 @@ class JournalRun:
         """Return the path of a spooled file."""
         return self.path / "payload" / name
 
-    @cached_property
     def _events_file(self) -> Path:
-        # In the order of their making, so that later values win.
-        return self.path / f"events-{os.getpid()}-{time.time_ns():020}-{os.urandom(4).hex()}"
+        """Return the file of this process: a forked child must not go on with its parent's."""
+        if self._events is None or self._events[0] != os.getpid():
+            # In the order of their making, so that later values win.
+            name = f"events-{time.time_ns():020}-{os.getpid()}-{os.urandom(4).hex()}"
+            self._events = os.getpid(), self.path / name
+        return self._events[1]
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Add an event of this process; it survives the death of the process at once.
@@ -152,14 +198,14 @@ class JournalRun:
         Raises OSError where it could not be written; those before and after it are not harmed.
         """
         frame = encode_event(event)
-        descriptor = os.open(self._events_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        descriptor = os.open(self._events_file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             written = os.write(descriptor, frame)
         finally:
             os.close(descriptor)
         if written < len(frame):
             # A reader stops at a torn frame: what comes later goes to another file.
-            del self._events_file
+            self._events = None
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def events(self) -> Iterator[Document]:
@@ -175,22 +221,20 @@ class JournalRun:
     def snapshot_objects(self) -> Iterator[Object]:
         """Yield the loose objects of the run's own object store."""
         for path in sorted(self.objects_dir.glob("[0-9a-f][0-9a-f]/*")):
+            if len(path.name) != _REST_OF_ID:  # what a git that failed has left
+                continue
             try:
                 header, _, content = zlib.decompress(path.read_bytes()).partition(b"\0")
             except zlib.error as error:
                 raise StoreDamaged(f"{path} is damaged ({error})") from error
             yield Object(header.split(b" ")[0].decode(), content)
 
-    def remove(self) -> None:
-        """Forget the run; only for runs that the ledger has, or that never began."""
-        # The mark of acknowledgement goes last: a removal that is cut short must leave
-        # something that the next drain recognises as done.
-        for name in os.listdir(self.path):  # noqa: PTH208
-            if name != _FINISHED:
-                entry = self.path / name
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        (self.path / _FINISHED).unlink(missing_ok=True)
-        self.path.rmdir()
+    def retire(self) -> None:
+        """Take the run out of the journal, whole; only for runs that the ledger has.
+
+        In one step: of a folder that was emptied file by file, power loss could bring some back.
+        """
+        self.path.rename(self.path.with_name(_RETIRED + self.id))
 
     @staticmethod
     def _folders(top: Path) -> list[Path]:
@@ -206,64 +250,3 @@ class JournalRun:
             raise StoreDamaged(
                 f"{self.path / name} is damaged ({error}); move the folder away to go on"
             ) from error
-
-
-def current_process() -> Document:
-    """Return what tells this process from any other, also after a reboot or on another host."""
-    return {
-        "host": socket.gethostname(),
-        "boot": _boot_id(),
-        "pids": _pid_namespace(),
-        "pid": os.getpid(),
-        "started": _process_start(os.getpid()),
-    }
-
-
-def is_dead(owner: Mapping[str, Any]) -> bool:
-    """Say whether a process is known to be gone.
-
-    Where that cannot be known (another host, another container) it counts as alive.
-    """
-    if owner.get("host") != socket.gethostname():
-        return False
-    if owner.get("boot") != _boot_id():
-        return True
-    pid = owner.get("pid")
-    if not isinstance(pid, int) or owner.get("pids") != _pid_namespace():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    # The number may have been given to another process since.
-    return bool(owner.get("started", "") != _process_start(pid))
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _pid_namespace() -> str:
-    """Return within which process numbers mean what they mean here: containers have their own."""
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""
-
-
-def _process_start(pid: int) -> str:
-    """Return the kernel's start time of a process in clock ticks, or nothing where unknown.
-
-    A process that has ended and waits to be reaped has none.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    words = stat.rpartition(")")[2].split()
-    return "" if words[0] in "ZX" else words[19]

@@ -1,51 +1,88 @@
 """The lock under which the store's refs move.
 
 `flock` on a file of our own: the kernel lets go of it when its holder dies, so a killed process
-blocks nobody.
+blocks nobody. Child processes that inherit the descriptor share the lock: whoever gets it knows
+that no git that an earlier holder started is still at work. Where the filesystem has no `flock`,
+a file that names its owner stands in for it (`gitprov.store.owned_file`).
 """
 
 import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gitprov.errors import StoreBusy
+from gitprov.store.owned_file import owned_file
 
-_PAUSE_SECONDS = 0.005
+_SHORTEST_PAUSE = 0.002
+_LONGEST_PAUSE = 0.05
+# What network filesystems answer that were set up without locks.
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
+
+
+class Overtaken(Exception):
+    """While we waited for the lock, its holder did our work, too."""
 
 
 @contextmanager
-def store_lock(path: Path, *, timeout: float = 60.0) -> Iterator[None]:
-    """Hold the lock while the block runs.
+def store_lock(
+    path: Path, *, timeout: float = 60.0, overtaken: Callable[[], bool] | None = None
+) -> Iterator[int | None]:
+    """Hold the lock while the block runs; yields the descriptor that holds it, if one does.
 
-    Raises StoreBusy when another process holds it for longer than `timeout` seconds, and where
-    the filesystem has no locks.
+    Raises StoreBusy when another process holds it for longer than `timeout` seconds, and Overtaken
+    once `overtaken` says that waiting is of no use any more.
     """
+    wait = _Wait(path, time.monotonic() + timeout, overtaken)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _acquire(descriptor, path, time.monotonic() + timeout)
-        yield
+        if _flocked(descriptor, wait):
+            yield descriptor
+            return
     finally:
         os.close(descriptor)
+    with owned_file(owner_file(path), wait):
+        yield None
 
 
-def _acquire(descriptor: int, path: Path, deadline: float) -> None:
+def owner_file(path: Path) -> Path:
+    """Return the file that stands in for a lock where the filesystem has none."""
+    return path.with_name(f"{path.name}-owner")
+
+
+class _Wait:
+    """A pause between two tries, until the time is over."""
+
+    def __init__(self, path: Path, deadline: float, overtaken: Callable[[], bool] | None) -> None:
+        self._path = path
+        self._deadline = deadline
+        self._overtaken = overtaken
+        self._pause = _SHORTEST_PAUSE
+
+    def __call__(self) -> None:
+        if self._overtaken is not None and self._overtaken():
+            raise Overtaken
+        if time.monotonic() > self._deadline:
+            raise StoreBusy(
+                f"another process holds {self._path}; try again, or see who with: git prov doctor"
+            )
+        time.sleep(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+
+def _flocked(descriptor: int, wait: Callable[[], None]) -> bool:
+    """Lock a file; say whether its filesystem can."""
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno in NO_LOCKS:
+                return False
             if error.errno not in (errno.EWOULDBLOCK, errno.EINTR):
-                raise StoreBusy(
-                    f"the filesystem of {path.parent} cannot lock files ({error.strerror}); "
-                    "put the git directory on one that can"
-                ) from error
-            if time.monotonic() > deadline:
-                raise StoreBusy(
-                    f"another process holds {path}; try again, or see who with: fuser {path}"
-                ) from error
-            time.sleep(_PAUSE_SECONDS)
+                raise
+            wait()
         else:
-            return
+            return True

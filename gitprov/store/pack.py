@@ -5,7 +5,10 @@ arrives through `git index-pack --keep` is: gc leaves packs with a `.keep` file 
 is added, a ref is moved, and only then the protection goes (`Written.release`).
 """
 
+import errno
 import hashlib
+import os
+import re
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitprov.errors import GitFailed
+from gitprov.store.consolidation import remember_pack, remembered_packs
 from gitprov.store.durable import sync_folders
 from gitprov.store.git import Git
 from gitprov.store.objects import (
@@ -27,8 +31,12 @@ from gitprov.store.objects import (
 
 _TYPES = {"commit": 1, "tree": 2, "blob": 3}
 _LEVEL = 6
+# The tree of one record: it is mostly hashes, and compressing it saves nothing.
+_TINY = 128
 _ATTEMPTS = 4
 _KEEP_MESSAGE = "gitprov: being linked"
+# What git itself writes there.
+_KEPT_BY_FETCH = re.compile(r"fetch-pack ([0-9]{1,9}) on (.+)\Z")
 
 # A folder's content by name: a blob's bytes, a sub-folder, or the id of an object that is there.
 Files = Mapping[str, "bytes | Files | Existing"]
@@ -44,12 +52,13 @@ class Existing(NamedTuple):
 class Written(NamedTuple):
     """A pack in the object store, and the file that keeps gc from it."""
 
-    keep_file: Path | None
+    common_dir: Path
+    name: str | None
 
     def release(self) -> None:
         """Let gc treat the pack as any other; call it once a ref reaches its objects."""
-        if self.keep_file is not None:
-            self.keep_file.unlink(missing_ok=True)
+        if self.name is not None:
+            _keep_file(self.common_dir, self.name).unlink(missing_ok=True)
 
 
 class PackBuilder:
@@ -65,9 +74,9 @@ class PackBuilder:
         """Add an object and return its name."""
         oid = object_id(kind, data)
         if oid not in self._objects:
-            self._objects[oid] = _entry_header(_TYPES[kind], len(data)) + zlib.compress(
-                data, _LEVEL
-            )
+            level = _LEVEL if len(data) > _TINY else 0
+            packed = zlib.compress(data, level)
+            self._objects[oid] = _entry_header(_TYPES[kind], len(data)) + packed
         return oid
 
     def add_commit(self, commit: Commit) -> str:
@@ -96,36 +105,66 @@ class PackBuilder:
         where git does not take them; nothing is stored then.
         """
         if not self._objects:
-            return Written(None)
+            return Written(common_dir, None)
         header = b"PACK" + (2).to_bytes(4, "big") + len(self._objects).to_bytes(4, "big")
         checksum = hashlib.sha1(header, usedforsecurity=False)
         for entry in self._objects.values():
             checksum.update(entry)
+        name = checksum.hexdigest()
+        # Before git makes its `.keep` file, which tells nothing where git dies at it.
+        remember_pack(common_dir, name, fsync=fsync)
         pack = b"".join([header, *self._objects.values(), checksum.digest()])
-        output = _index(git, pack, strict=strict, fsync=fsync)
-        name = output.split()[-1].decode()
-        folder = common_dir / "objects" / "pack"
+        _index(git, pack, strict=strict, fsync=fsync)
         if fsync:
-            sync_folders([folder])
-        return Written(folder / f"pack-{name}.keep")
+            sync_folders([common_dir / "objects" / "pack"])
+        return Written(common_dir, name)
 
 
-def _index(git: Git, pack: bytes, *, strict: bool, fsync: bool) -> bytes:
-    """Return what git says of a pack that it has taken in."""
+def _keep_file(common_dir: Path, name: str) -> Path:
+    return common_dir / "objects" / "pack" / f"pack-{name}.keep"
+
+
+def _index(git: Git, pack: bytes, *, strict: bool, fsync: bool) -> None:
+    """Let git take a pack in."""
     arguments = ["--stdin", f"--keep={_KEEP_MESSAGE}", *(["--strict"] if strict else [])]
     config = [f"core.fsync={'all' if fsync else 'none'}"]
     for _ in range(_ATTEMPTS - 1):
         # `git gc --prune=now` removes temporary files that are in use, index-pack's too.
         with suppress(GitFailed):
-            return git.run("index-pack", *arguments, stdin=pack, config=config)
-    return git.run("index-pack", *arguments, stdin=pack, config=config)
+            git.run("index-pack", *arguments, stdin=pack, config=config)
+            return
+    git.run("index-pack", *arguments, stdin=pack, config=config)
 
 
 def release_leftovers(common_dir: Path) -> None:
     """Let go of packs whose writer died before it could; only for who holds the lock."""
-    for path in (common_dir / "objects" / "pack").glob("*.keep"):
-        if path.read_text(errors="replace").strip() == _KEEP_MESSAGE:
-            path.unlink(missing_ok=True)
+    for path in leftovers(common_dir):
+        path.unlink(missing_ok=True)
+
+
+def leftovers(common_dir: Path) -> list[Path]:
+    """Return the files that keep packs from gc and whose makers are dead; under the lock."""
+    ours = remembered_packs(common_dir)
+    found = []
+    for path in (common_dir / "objects" / "pack").glob("pack-*.keep"):
+        text = path.read_text(errors="replace").strip("\0\n")
+        # Power loss takes any part of what was not synced.
+        cut = path.stem.removeprefix("pack-") in ours and text in _KEEP_MESSAGE
+        if cut or text == _KEEP_MESSAGE or _of_a_dead_fetch(text):
+            found.append(path)
+    return found
+
+
+def _of_a_dead_fetch(text: str) -> bool:
+    """Say whether a `git fetch` has kept a pack that is known to be dead."""
+    match = _KEPT_BY_FETCH.match(text)
+    if match is None or match[2] != os.uname().nodename:
+        return False
+    try:
+        os.kill(int(match[1]), 0)
+    except OSError as error:
+        return error.errno == errno.ESRCH
+    return False
 
 
 def _entry_header(kind: int, size: int) -> bytes:

@@ -31,7 +31,7 @@ PLAIN_TEXT_BYTES = 16 << 10
 def payload_files(journal: JournalRun) -> Files:
     """Return the payload of a run as files to store: short text as it is, the rest as zstd."""
     files: dict[str, bytes] = {}
-    for path in sorted((journal.path / "payload").iterdir()):
+    for path in sorted((journal.path / "payload").glob("*")):
         data = path.read_bytes()
         if len(data) <= PLAIN_TEXT_BYTES and path.suffix in (".txt", ".log"):
             files[path.name] = data

@@ -1,18 +1,15 @@
-"""The refs that gitprov owns: their names, their listing, and moving them together.
+"""The refs that gitprov owns: their names and their listing.
 
 Specification: section 2.
 """
 
 import os
 import re
-import time
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gitprov.errors import StoreBusy
-from gitprov.store.git import Git, last_line
+from gitprov.store.git import Git
 
 OURS = "refs/prov"
 LEDGER = "refs/prov/ledger"
@@ -23,8 +20,6 @@ NOTES = "refs/notes/prov"
 
 Area = Literal["ledger", "keep", "payload"]
 AREAS: tuple[Area, ...] = ("ledger", "keep", "payload")
-NO_OBJECT = "0" * 40
-DEAD_LOCK_SECONDS = 60
 
 _SHARD_REF = re.compile(
     r"refs/(?:prov|prov-remote/(?P<remote>.+?))"
@@ -73,45 +68,3 @@ def unreadable_refs(common_dir: Path, listed: Collection[str], prefix: str) -> l
     files = (path for path in (common_dir / prefix).rglob("*") if path.is_file())
     names = (path.relative_to(common_dir).as_posix() for path in files if path.suffix != ".lock")
     return sorted(name for name in names if name not in listed)
-
-
-def release_dead_locks(common_dir: Path) -> None:
-    """Remove what a killed `git update-ref` has left of locks on our refs; under the store's lock.
-
-    Git never breaks a lock. It holds one for milliseconds; whoever holds the store's lock knows
-    that no gitprov moves refs, and a lock with a value in it is not gc's, which writes none. A
-    minute is for others: a push into this repository that waits for a hook.
-    """
-    locks = [*(common_dir / OURS).rglob("*.lock"), (common_dir / NOTES).with_suffix(".lock")]
-    for lock in locks:
-        with suppress(FileNotFoundError):
-            found = lock.stat()
-            if found.st_size and time.time() - found.st_mtime > DEAD_LOCK_SECONDS:
-                lock.unlink()
-
-
-class RefMoved(StoreBusy):
-    """A ref was not where the change expected it; read it again and retry."""
-
-
-def move_refs(
-    git: Git, changes: Mapping[str, tuple[str | None, str | None]], *, fsync: bool = True
-) -> None:
-    """Move refs from their expected old values to new ones, all of them or none.
-
-    `changes` maps a ref to (old, new); None stands for "does not exist". Raises RefMoved where
-    an old value is not what is there, or another process is moving the same ref.
-    """
-    lines = ["start"]
-    lines += [
-        f"update {ref} {new or NO_OBJECT} {old or NO_OBJECT}" for ref, (old, new) in changes.items()
-    ]
-    lines += ["prepare", "commit", ""]
-    result = git.call(
-        "update-ref",
-        "--stdin",
-        stdin="\n".join(lines).encode(),
-        config=[f"core.fsync={'all' if fsync else 'none'}"],
-    )
-    if result.returncode != 0:
-        raise RefMoved(f"could not move refs: {last_line(result.stderr)}; try again")

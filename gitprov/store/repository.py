@@ -119,6 +119,17 @@ class Config:
             raise GitFailed(f"the configuration {name}={value} is not a size, as 10m is")
         return int(digits) * scale
 
+    def duration(self, name: str, default: float) -> float:
+        """Return a number of seconds, with the suffixes s, m, h and d."""
+        value = self.get(name)
+        if not value:
+            return default
+        scale = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(value[-1].lower(), 0)
+        digits = value[:-1] if scale else value
+        if not digits.isdecimal():
+            raise GitFailed(f"the configuration {name}={value} is not a time, as 90m is")
+        return int(digits) * float(scale or 1)
+
     def remotes(self) -> list[str]:
         """Return the names of the remotes that have a URL, in order."""
         found = [

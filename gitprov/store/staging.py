@@ -5,7 +5,7 @@ refs to be moved afterwards are in `moves`, and the notes commit, which is deriv
 in `note`. Specification: sections 4 and 9.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -15,17 +15,18 @@ from gitprov.model.ids import new_id, short
 from gitprov.model.ledger import START_SCHEMA, Start, Tip
 from gitprov.model.run import RUN_SCHEMA, Agent, Run
 from gitprov.model.wording import run_line
-from gitprov.store.journal import JournalRun
 from gitprov.store.ledger import ENVIRONMENT
 from gitprov.store.messages import entry_message, person
 from gitprov.store.notes import stage_notes
 from gitprov.store.objects import MODE_TREE, Commit, Object, decode_commit
 from gitprov.store.pack import Existing, Files, PackBuilder, Written
-from gitprov.store.payload import payload_files
 from gitprov.store.refs import NOTES, Area, Shard, parse_shard
 from gitprov.store.repository import EMPTY_TREE
 from gitprov.store.store import Store
 from gitprov.store.writer import ChainEnd
+
+# An entry is one tree, which git reads whole.
+_ENTRY_RUNS = 1000
 
 Refs = dict[str, str]
 Moves = dict[str, tuple[str | None, str | None]]
@@ -33,12 +34,13 @@ Moves = dict[str, tuple[str | None, str | None]]
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A run whose manifest is final, and the objects of its snapshot."""
+    """A run whose manifest is final, the objects of its snapshot, and how to get its files."""
 
-    journal: JournalRun
     run: Run
     data: bytes
     snapshot: tuple[Object, ...]
+    environment: Callable[[], Mapping[str, bytes]]
+    payload: Callable[[], Files]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,27 +56,19 @@ class Place:
 class Staging:
     """The objects and ref moves of one batch."""
 
-    def __init__(self, store: Store, place: Place) -> None:
+    def __init__(self, store: Store, place: Place, lock: int | None) -> None:
         self.moves: Moves = {}
         self.note: str | None = None
         self._store = store
-        self._git = store.repository.git
+        self._git = store.repository.git.holding(lock)
         self._place = place
         self._pack = PackBuilder()
         self._written: list[Written] = []
 
-    def add(self, ready: Sequence[Ready], end: ChainEnd, *, careful: bool = False) -> ChainEnd:
-        """Stage runs and return where our chain ends with them.
-
-        `careful` is for when git refused to write the batch: snapshots hold what users have in
-        their work trees. Each is then written apart, and left out where it is not whole.
-        """
-        end = self._ledger(ready, end)
-        self._keep(ready, careful=careful)
-        self._payload(ready)
-        # Notes are derived: what stands in the way of them must not hold up the runs.
-        with suppress(GitprovError):
-            self._notes(ready)
+    def add_entries(self, ready: Sequence[Ready], end: ChainEnd) -> ChainEnd:
+        """Stage entries with the runs and return where our chain ends with them."""
+        for start in range(0, len(ready), _ENTRY_RUNS):
+            end = self._entry(ready[start : start + _ENTRY_RUNS], end)
         return end
 
     def write(self) -> None:
@@ -90,9 +84,9 @@ class Staging:
         common_dir = self._store.repository.common_dir
         return pack.write(self._git, common_dir, fsync=self._store.fsync, strict=strict)
 
-    def _ledger(self, ready: Sequence[Ready], end: ChainEnd) -> ChainEnd:
+    def _entry(self, ready: Sequence[Ready], end: ChainEnd) -> ChainEnd:
         ref = self._ref("ledger")
-        tip = self._place.refs.get(ref)
+        tip = self.moves[ref][1] if ref in self.moves else self._place.refs.get(ref)
         # Only what this very chain reaches: another month may be dropped at any time.
         environments = dict(end.environments) if tip and (ref, tip) == (end.ref, end.tip) else {}
         folders: dict[str, Files] = {}
@@ -110,7 +104,7 @@ class Staging:
                 entry_message([item.run for item in ready]),
             )
         )
-        self.moves[ref] = (tip, oid)
+        self.moves[ref] = (self._place.refs.get(ref), oid)
         return replace(end, ref=ref, tip=oid, environments=environments)
 
     def _folder(self, item: Ready, environments: dict[str, str]) -> Files:
@@ -118,7 +112,7 @@ class Staging:
         if item.run.environment is not None:
             digest = item.run.environment.digest.hex()
             if digest not in environments:
-                environments[digest] = self._pack.add_tree(_nested(item.journal.environment()))
+                environments[digest] = self._pack.add_tree(_nested(item.environment()))
             folder[ENVIRONMENT] = Existing(MODE_TREE, environments[digest])
         return folder
 
@@ -134,8 +128,12 @@ class Staging:
         continues = tuple(tip for month, tip in earlier if month == latest)
         return Start(id=new_id(), month=self._place.month, continues=continues)
 
-    def _keep(self, ready: Sequence[Ready], *, careful: bool) -> None:
-        """Hold the sources of the runs: snapshots with their history, or the commits themselves."""
+    def add_sources(self, ready: Sequence[Ready], *, careful: bool) -> None:
+        """Hold the sources of the runs: snapshots with their history, or the commits themselves.
+
+        `careful` is for when git refused to write the batch: snapshots hold what users have in
+        their work trees. Each is then written apart, and left out where it is not whole.
+        """
         reader = self._store.objects
         sources = {
             oid: item
@@ -171,8 +169,9 @@ class Staging:
         walk = self._git.call("rev-list", "--objects", "--quiet", oid, "--not", "--all")
         return walk.returncode == 0
 
-    def _payload(self, ready: Sequence[Ready]) -> None:
-        folders = {item.run.id: payload_files(item.journal) for item in ready}
+    def add_payload(self, ready: Sequence[Ready]) -> None:
+        """Stage what is kept apart from the ledger."""
+        folders = {item.run.id: item.payload() for item in ready}
         folders = {run_id: files for run_id, files in folders.items() if files}
         if folders:
             ref = self._ref("payload")
@@ -191,6 +190,11 @@ class Staging:
         return self._pack.add_commit(
             Commit(tree, (*((tip,) if tip else ()), *more), author, author, message)
         )
+
+    def add_notes(self, ready: Sequence[Ready]) -> None:
+        """Stage notes. They are derived: what stands in their way must not hold up the runs."""
+        with suppress(GitprovError):
+            self._notes(ready)
 
     def _notes(self, ready: Sequence[Ready]) -> None:
         lines: dict[str, list[str]] = {}
@@ -215,7 +219,7 @@ def _author(agent: Agent | None, time_ns: int) -> bytes:
     return person(agent.name if agent else None, agent.email if agent else None, time_ns)
 
 
-def _nested(files: dict[str, bytes]) -> Files:
+def _nested(files: Mapping[str, bytes]) -> Files:
     """Turn `a/b` names into folders."""
     folder: dict[str, bytes | Files] = {}
     for name, data in files.items():

@@ -8,17 +8,23 @@ it cannot be joined.
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gitprov.errors import RemoteFailed, StoreBusy
 from gitprov.model.run import RUN_SCHEMA
 from gitprov.store.acceptance import Accepted, accept
+from gitprov.store.consolidation import consolidate, remember_pack
+from gitprov.store.durable import sync_folders
 from gitprov.store.git import last_line
+from gitprov.store.git_locks import release_dead_locks
 from gitprov.store.ledger import list_entries, read_entries
+from gitprov.store.lock import store_lock
 from gitprov.store.objects import decode_commit
-from gitprov.store.refs import AREAS, KEEP, Area, Shard, list_refs, parse_shard
-from gitprov.store.repository import EMPTY_TREE, Repository
+from gitprov.store.ref_moves import move_refs
+from gitprov.store.refs import AREAS, KEEP, REMOTE, Area, Shard, list_refs, parse_shard
+from gitprov.store.repository import EMPTY_TREE
 from gitprov.store.store import Store
 
 HOOK_GUARD = "GITPROV_PUSHING"
@@ -47,7 +53,7 @@ def fetch_refspecs(remote: str, areas: Sequence[Area]) -> list[str]:
 
 def pull(store: Store, remote: str, areas: Sequence[Area] = ("ledger", "keep")) -> Accepted:
     """Fetch a remote's chains and join them with ours. Raises RemoteFailed."""
-    _fetch(store.repository, remote, areas)
+    _fetch(store, remote, areas)
     return accept(store)
 
 
@@ -61,6 +67,8 @@ def push(
     """
     done = Pushed()
     pending = _pending(store, remote, areas)
+    if pending:
+        _clear_mirror(store)
     while pending and done.attempts < attempts:
         if done.attempts:
             time.sleep(_PAUSE_SECONDS * 2**done.attempts * random.random())  # noqa: S311
@@ -94,7 +102,7 @@ def _pending(store: Store, remote: str, areas: Sequence[Area]) -> list[Shard]:
 def _join(store: Store, remote: str, raced: Sequence[Shard]) -> dict[str, str]:
     """Join what the remote has; return the chains for which another attempt is of no use."""
     before = store.refs()
-    _fetch(store.repository, remote, sorted({shard.area for shard in raced}))
+    _fetch(store, remote, sorted({shard.area for shard in raced}))
     refusals = accept(store).refused
     after, hopeless = store.refs(), {}
     for shard in raced:
@@ -128,9 +136,11 @@ def _push_once(store: Store, remote: str, shards: Sequence[Shard], done: Pushed)
             "push.pushOption=",
             "push.negotiate=false",
             f"remote.{remote}.mirror=false",
+            *_durably(store),
         ],
     )
     raced, answered = [], False
+    sent: dict[Shard, str] = {}
     by_ref = {shard.ref: shard for shard in shards}
     for line in result.stdout.decode(errors="replace").split("\n"):
         flag, _, rest = line.partition("\t")
@@ -140,25 +150,44 @@ def _push_once(store: Store, remote: str, shards: Sequence[Shard], done: Pushed)
             continue
         answered = True
         if flag != "!":
-            _note_remote_tip(store, remote, shard, refs[shard.ref])
-            done.refs += 1
+            sent[shard] = refs[shard.ref]
         elif summary.startswith("[rejected]") or any(race in summary for race in _RACES):
             raced.append(shard)
         else:
             done.refused[shard.ref] = summary
+    done.refs += len(sent)
+    _note_remote_tips(store, remote, sent)
     if result.returncode != 0 and not answered:
         raise RemoteFailed(f"cannot push to {remote}: {last_line(result.stderr)}")
     return raced
 
 
-def _note_remote_tip(store: Store, remote: str, shard: Shard, oid: str) -> None:
+def _note_remote_tips(store: Store, remote: str, sent: Mapping[Shard, str]) -> None:
     """Remember what the remote has now; git does so only where the fetch refspec is set up."""
-    if remote in store.repository.config.remotes():
-        store.repository.git.run("update-ref", shard.remote_ref(remote), oid)
+    if not sent or remote not in store.repository.config.remotes():
+        return
+    with store_lock(store.lock_path) as lock:
+        refs = store.refs()
+        moves = {shard.remote_ref(remote): oid for shard, oid in sent.items()}
+        changes = {ref: (refs.get(ref), oid) for ref, oid in moves.items() if refs.get(ref) != oid}
+        if changes:
+            move_refs(store.repository, changes, lock=lock, fsync=store.fsync)
 
 
-def _fetch(repository: Repository, remote: str, areas: Sequence[Area]) -> None:
-    result = repository.git.call(
+def _clear_mirror(store: Store) -> None:
+    """Remove locks that a killed fetch or push has left where we see what remotes have."""
+    if any((store.repository.common_dir / REMOTE).rglob("*.lock")):
+        with store_lock(store.lock_path):
+            release_dead_locks(store.repository)
+
+
+def _fetch(store: Store, remote: str, areas: Sequence[Area]) -> None:
+    """Fetch into the mirror. What arrives is durable: our own chains will stand on it."""
+    store.repository.require_writable()
+    _clear_mirror(store)
+    packs = store.repository.common_dir / "objects" / "pack"
+    before = _pack_names(packs)
+    result = store.repository.git.call(
         "fetch",
         "--quiet",
         "--no-tags",
@@ -169,9 +198,27 @@ def _fetch(repository: Repository, remote: str, areas: Sequence[Area]) -> None:
         "--refmap=",
         remote,
         *fetch_refspecs(remote, areas),
+        # One pack, not loose objects in folders that nobody syncs.
+        config=[*_durably(store), "fetch.unpackLimit=1"],
     )
     if result.returncode != 0:
         raise RemoteFailed(f"cannot fetch from {remote}: {last_line(result.stderr)}")
+    if fresh := _pack_names(packs) - before:
+        if store.fsync:
+            sync_folders([packs])
+        with store_lock(store.lock_path):
+            for name in fresh:
+                remember_pack(store.repository.common_dir, name)
+        consolidate(store)
+
+
+def _pack_names(packs: Path) -> set[str]:
+    return {path.stem.removeprefix("pack-") for path in packs.glob("pack-*.idx")}
+
+
+def _durably(store: Store) -> list[str]:
+    """Return the configuration with which git syncs what it writes: an empty ref stops it."""
+    return ["core.fsync=all"] if store.fsync else []
 
 
 def _count(store: Store, remote: str, shards: Sequence[Shard], done: Pushed) -> None:

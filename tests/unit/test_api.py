@@ -4,16 +4,20 @@ import asyncio
 import math
 import os
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import gitprov
+import gitprov.api
 from gitprov import GitprovWarning
 from gitprov.errors import NotARepository, QueryError, RunStateError
 from gitprov.model.run import Run
+from gitprov.store.lock import store_lock
 from tests.support.repositories import IDENTITY, Clone
+from tests.support.runs import run_ids
 
 
 class NumberLike:
@@ -55,6 +59,20 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
     clone = Clone.make(tmp_path / "repo")
     monkeypatch.chdir(clone.path)
     return clone
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note the paths of what is synced, in order."""
+    paths: list[str] = []
+    original = os.fsync
+
+    def noting(descriptor: int) -> None:
+        original(descriptor)
+        paths.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+
+    monkeypatch.setattr(os, "fsync", noting)
+    return paths
 
 
 def found(query: str | None = None) -> list[Run]:
@@ -249,11 +267,37 @@ class TestStartRun:
             with pytest.raises(RunStateError, match="is finished"):
                 action()
 
-    def test_recorded_as_soon_as_finish_returns(self, clone: Clone) -> None:
-        with gitprov.start_run():
-            assert found() == []
-        assert not list((clone.path / ".git/prov/journal").iterdir())
-        assert len(clone.git("for-each-ref", "refs/prov/ledger").splitlines()) == 1
+    def test_durable_when_finish_returns_and_then_recorded(
+        self, clone: Clone, synced: list[str]
+    ) -> None:
+        store = clone.store()
+        live = gitprov.start_run()
+        live.log_metrics({"loss": 1})
+        synced.clear()
+        with store_lock(store.lock_path):
+            live.finish()
+            [journal] = store.journal.runs()
+            assert (journal.id, journal.is_finished) == (live.id, True)
+            assert synced[-1] == f"{journal.path}/finished"
+            assert run_ids(store) == []
+        gitprov.api._drains.join()
+        assert store.journal.runs() == []
+        assert run_ids(store) == [live.id]
+
+    def test_what_cannot_be_drained_is_warned_of_later(self, clone: Clone) -> None:
+        (clone.path / ".git/refs/prov").write_text("in the way of our refs\n")
+        with gitprov.start_run() as first:
+            pass
+        gitprov.api._drains.join()
+        with pytest.warns(GitprovWarning, match="runs wait in .*journal") as caught:
+            gitprov.start_run().finish()
+        assert caught[0].filename == __file__
+        with warnings.catch_warnings(action="ignore"):
+            gitprov.api._drains.join()
+            gitprov.api._warn_of_drains()
+        (clone.path / ".git/refs/prov").unlink()
+        assert first.id in {run.id for run in found()}
+        assert len(found()) == 2
 
 
 class TestOutsideARepository:

@@ -83,7 +83,7 @@ def test_each_error_is_told_from_other_endings(kind: type[errors.GitprovError]) 
 
 def test_errors_elsewhere_in_the_package_keep_the_code_of_their_parent() -> None:
     # RefMoved is a StoreBusy to whoever meets it; it must not bring a second code for that.
-    from gitprov.store.refs import RefMoved
+    from gitprov.store.ref_moves import RefMoved
 
     assert RefMoved.code == errors.StoreBusy.code
     assert "code" not in vars(RefMoved)

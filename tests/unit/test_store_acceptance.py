@@ -1,17 +1,20 @@
 """What strangers send: taken in where it is a ledger, refused with the reason where it is not."""
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gitprov.codec import canonical
-from gitprov.errors import MalformedRecord
+from gitprov.errors import MalformedRecord, StoreBusy
 from gitprov.index.history import History
 from gitprov.model.ids import new_id
 from gitprov.policy.verify import verify
 from gitprov.store import acceptance, remote_tips
 from gitprov.store.acceptance import accept
+from gitprov.store.git_locks import announce
 from gitprov.store.objects import MODE_TREE, Commit, TreeEntry, encode_tree
 from gitprov.store.pack import Existing, PackBuilder
 from gitprov.store.refs import list_refs
@@ -67,6 +70,32 @@ def refused(store: Store, oid: str, ref: str = THEIRS) -> str:
 def good_record(**fields: object) -> tuple[str, bytes]:
     run_id = new_id()
     return run_id, canonical.encode(manifest(run_id, **fields))
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_lock_that_is_in_the_way(store: Store, *, announced: bool) -> None:
+    """What a killed gitprov has left goes; for anybody else the next command looks again."""
+    ref = "refs/prov/ledger/2026-01/05"
+    run_id, data = good_record()
+    tip = entry(store, {run_id: {"run.1.msgpack": data}})
+    offer(store, tip)
+    lock = store.repository.common_dir / f"{ref}.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(f"{tip}\n")
+    if announced:
+        announce(store.repository, {ref: tip})
+    else:
+        os.utime(lock, (time.time() - 60,) * 2)  # nobody waits until it is older
+    if announced:
+        assert accept(store).runs == 1
+        assert not lock.exists()
+    else:
+        with pytest.raises(StoreBusy, match="lock"):
+            accept(store)
+        lock.unlink()
+        assert accept(store).runs == 1
+    assert ledger_tips(store)[ref] == tip
+    assert run_id in run_ids(store)
 
 
 def test_good_chain_is_taken_in_once(store: Store) -> None:

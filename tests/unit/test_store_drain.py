@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +14,19 @@ import pytest
 from gitprov.capture.source import capture_source
 from gitprov.codec import canonical
 from gitprov.codec.documents import to_document
+from gitprov.codec.events import encode_event
 from gitprov.codec.records import decode_record
-from gitprov.errors import StoreBusy, StoreDamaged
+from gitprov.errors import GitFailed, StoreBusy, StoreDamaged
 from gitprov.model.ids import new_id
 from gitprov.model.ledger import START_SCHEMA
 from gitprov.policy.verify import verify
+from gitprov.store import appending, staging
 from gitprov.store import drain as drain_module
-from gitprov.store import staging
-from gitprov.store.drain import drain
+from gitprov.store.drain import Drained, drain
 from gitprov.store.journal import JournalRun
 from gitprov.store.lock import store_lock
-from gitprov.store.refs import KEEP, LEDGER, NOTES, RefMoved, list_refs
+from gitprov.store.ref_moves import RefMoved
+from gitprov.store.refs import KEEP, LEDGER, NOTES, list_refs
 from gitprov.store.repository import Repository
 from gitprov.store.store import Store
 from gitprov.store.writer import load_chain_end, save_chain_end, writer_id
@@ -60,7 +63,7 @@ def waiting(store: Store) -> list[str]:
 def set_month(monkeypatch: pytest.MonkeyPatch, month: str) -> None:
     now = int(time.mktime(time.strptime(f"{month}-15", "%Y-%m-%d"))) * 1_000_000_000
     clock = SimpleNamespace(time_ns=lambda: now, strftime=time.strftime, gmtime=time.gmtime)
-    monkeypatch.setattr(drain_module, "time", clock)
+    monkeypatch.setattr(appending, "time", clock)
 
 
 def finish_dirty(store: Store, clone: Clone, name: str, content: str) -> JournalRun:
@@ -78,6 +81,12 @@ def finish_dirty(store: Store, clone: Clone, name: str, content: str) -> Journal
     assert captured.source is not None
     journal = finish(store, id=run_id, source=to_document(captured.source))
     kept.rename(objects)
+    return journal
+
+
+def finish_with_output(store: Store) -> JournalRun:
+    journal = finish(store)
+    journal.payload("output.log").write_bytes(b"words of " + journal.id.encode())
     return journal
 
 
@@ -122,7 +131,7 @@ def test_crash_before_the_journal_is_emptied_does_not_record_twice(
     store: Store, monkeypatch: pytest.MonkeyPatch, *, with_cache: bool
 ) -> None:
     record(store, 2)
-    ids = [finish(store).id for _ in range(3)]
+    ids = [finish_with_output(store).id for _ in range(3)]
 
     class Killed(BaseException):
         pass
@@ -131,19 +140,36 @@ def test_crash_before_the_journal_is_emptied_does_not_record_twice(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(JournalRun, "remove", killed)
+        patch.setattr(JournalRun, "retire", killed)
         with pytest.raises(Killed):
             drain(store)
     assert waiting(store) == sorted(ids)
     tips = ledger_tips(store)
     if not with_cache:
         (store.repository.prov_dir / "chain").unlink()
-    late = finish(store)
+    late = finish_with_output(store)
     assert drain(store).recorded == [late.id]
     assert waiting(store) == []
     assert len(run_ids(store)) == len(set(run_ids(store))) == 6
     assert ledger_tips(store) != tips
     assert verify(store).is_good
+
+
+def test_run_in_both_places_that_is_damaged_holds_nothing_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finish(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalRun, "retire", None)
+        with pytest.raises(TypeError):
+            drain(store)
+    folder = run.path / "objects" / "ab"
+    folder.mkdir(parents=True)
+    (folder / ("c" * 38)).write_bytes(b"no zlib")
+    late = finish(store)
+    assert drain(store).recorded == [late.id]
+    assert waiting(store) == []
+    assert run_ids(store) == sorted([run.id, late.id])
 
 
 @pytest.mark.parametrize("point", ["write", "move"])
@@ -163,7 +189,7 @@ def test_crash_before_the_ref_moves_loses_nothing(
         if point == "write":
             patch.setattr(staging.Staging, "write", killed)
         else:
-            patch.setattr(drain_module, "move_refs", killed)
+            patch.setattr(appending, "move_refs", killed)
         with pytest.raises(Killed):
             drain(store)
     assert run_ids(store) == [first]
@@ -175,10 +201,11 @@ def test_crash_before_the_ref_moves_loses_nothing(
 def test_ref_that_somebody_moves_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     (first,) = record(store)
     (ref,) = ledger_tips(store)
-    original = drain_module.move_refs
+    original = appending.move_refs
     moved: list[str] = []
 
-    def move(git: Any, changes: Any, *, fsync: bool = True) -> None:
+    def move(repository: Repository, changes: Any, **options: Any) -> None:
+        git = repository.git
         if not moved:
             tip = list_refs(git, LEDGER)[ref]
             commit = git.run(
@@ -187,10 +214,10 @@ def test_ref_that_somebody_moves_meanwhile(store: Store, monkeypatch: pytest.Mon
             ).decode().strip()  # fmt: skip
             git.run("update-ref", ref, commit)
             moved.append(commit)
-        original(git, changes, fsync=fsync)
+        original(repository, changes, **options)
 
     store.repository.git.run("mktree", stdin=b"")
-    monkeypatch.setattr(drain_module, "move_refs", move)
+    monkeypatch.setattr(appending, "move_refs", move)
     run = finish(store)
     assert drain(store).recorded == [run.id]
     assert moved[0] in entries(store)
@@ -206,7 +233,7 @@ def test_ref_that_never_stays_ends_in_an_error(
 
     run = finish(store)
     with monkeypatch.context() as patch:
-        patch.setattr(drain_module, "move_refs", moved)
+        patch.setattr(appending, "move_refs", moved)
         with pytest.raises(StoreBusy):
             drain(store)
     assert waiting(store) == [run.id]
@@ -222,28 +249,51 @@ def test_lock_that_is_held_leaves_the_runs(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "finished",
-    [
-        b"",
-        b"\xc1garbage",
-        b"\x80",
-        b"\x81\xa8manifest\x80",
-        b"\x81\xa8manifest\x01",
-    ],
-    ids=["empty", "garbage", "nothing", "no fields", "no map"],
+    [{}, {"manifest": {}}, {"manifest": 1}, {"manifest": {"ended_ns": "late"}}],
+    ids=["nothing", "no fields", "no map", "no time"],
 )
-def test_malformed_run_is_set_aside(store: Store, finished: bytes) -> None:
+def test_malformed_run_is_set_aside(store: Store, finished: dict[str, Any]) -> None:
     bad = finish(store)
-    (bad.path / "finished").write_bytes(finished)
+    (bad.path / "finished").write_bytes(encode_event(finished))
     good = [finish(store).id for _ in range(2)]
     done = drain(store)
     assert sorted(done.recorded) == sorted(good)
     assert list(done.rejected) == [bad.id]
     assert done.rejected[bad.id]
     aside = store.repository.prov_dir / "rejected" / bad.id
-    assert (aside / "finished").read_bytes() == finished
+    assert (aside / "finished").read_bytes() == encode_event(finished)
     assert waiting(store) == []
     assert drain(store).rejected == {}
     assert verify(store).is_good
+
+
+@pytest.mark.parametrize("left", [0, 1, 8, 100, -1])
+def test_half_an_acknowledgement_is_none(store: Store, left: int) -> None:
+    torn, good = finish(store), finish(store)
+    path = torn.path / "finished"
+    path.write_bytes(path.read_bytes()[:left])
+    done = drain(store)
+    assert (done.recorded, done.rejected) == ([good.id], {})
+    assert waiting(store) == [torn.id]
+
+
+def test_run_is_set_aside_once_though_refs_move(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was set aside at the first try is not there at the second."""
+    bad, good = finish(store, status="unknown"), finish(store)
+    original, tries = appending.move_refs, []
+
+    def move(*arguments: Any, **options: Any) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise RefMoved("could not move refs: taken; try again")
+        original(*arguments, **options)
+
+    monkeypatch.setattr(appending, "move_refs", move)
+    done = drain(store)
+    assert (done.recorded, list(done.rejected)) == ([good.id], [bad.id])
+    assert waiting(store) == []
 
 
 @pytest.mark.parametrize(
@@ -381,7 +431,7 @@ def test_other_months_in_our_shard_cost_nothing(
     ours = only_ref(store)
     store.repository.git.run("update-ref", f"refs/prov/ledger/{month}/{ours[-2:]}", tip)
     with monkeypatch.context() as patch:
-        patch.setattr(drain_module, "list_entries", None)  # no walk
+        patch.setattr(appending, "list_entries", None)  # no walk
         run = finish(store, environment={"uv.lock": b"1"})
         assert drain(store).recorded == [run.id]
     end = load_chain_end(store.repository.prov_dir, writer_id(store.repository.prov_dir))
@@ -542,13 +592,93 @@ def test_lock_of_a_killed_git_does_not_block_for_ever(clone: Clone, store: Store
     assert not lock.exists()
 
 
-def test_lock_of_a_living_gc_is_left_alone(store: Store) -> None:
+def test_lock_that_may_be_alive_is_left_alone(store: Store) -> None:
     record(store)
     (name,) = ledger_tips(store)
     lock = store.repository.common_dir / f"{name}.lock"
     lock.touch()
-    os.utime(lock, (0, 0))
-    finish(store)
-    with pytest.raises(StoreBusy):
+    run = finish(store)
+    with pytest.raises(StoreBusy, match="lock"):
         drain(store)
     assert lock.exists()
+    assert waiting(store) == [run.id]
+    lock.unlink()
+    assert drain(store).recorded == [run.id]
+
+
+def test_waits_no_longer_than_for_its_own_runs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder of the lock took them along, and goes on with other things."""
+    run = finish(store)
+    asked = threading.Event()
+    done: list[Drained] = []
+
+    def lock(*arguments: Any, **options: Any) -> Any:
+        asked.set()
+        return store_lock(*arguments, **options)
+
+    monkeypatch.setattr(drain_module, "store_lock", lock)
+    with store_lock(store.lock_path):
+        thread = threading.Thread(target=lambda: done.append(drain(store)))
+        thread.start()
+        assert asked.wait(30)
+        later = finish(store)
+        run.retire()
+        thread.join(30)
+        assert done == [Drained()]
+    assert waiting(store) == [later.id]
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"), [("_BATCH_RUNS", 3), ("_BATCH_BYTES", 5000)], ids=["runs", "bytes"]
+)
+def test_many_runs_go_in_batches(
+    store: Store, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(drain_module, limit, value)
+    ids = []
+    for _ in range(8):
+        run = finish(store)
+        run.payload("output.log").write_bytes(os.urandom(2000))
+        ids.append(run.id)
+    done = drain(store)
+    assert sorted(done.recorded) == sorted(ids)
+    assert len(entries(store)) == 3
+    assert sorted(run.writer.sequence for run in runs(store) if run.writer) == list(range(1, 9))
+    assert waiting(store) == []
+    assert verify(store).is_good
+
+
+def test_batch_that_fails_leaves_what_came_before_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "_BATCH_RUNS", 2)
+    ids = [finish(store).id for _ in range(5)]
+    original, tries = staging.Staging.write, []
+
+    def write(self: staging.Staging) -> None:
+        tries.append(1)
+        if len(tries) == 2:
+            raise GitFailed("git index-pack failed: no room")
+        original(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging.Staging, "write", write)
+        with pytest.raises(GitFailed):
+            drain(store)
+    assert len(run_ids(store)) == 2
+    assert sorted(run_ids(store) + waiting(store)) == sorted(ids)
+    assert len(drain(store).recorded) == 3
+    assert run_ids(store) == sorted(ids)
+    assert verify(store).is_good
+
+
+def test_more_than_a_thousand_runs(store: Store) -> None:
+    store.repository.git.run("config", "prov.fsync", "off")
+    store = Store.open(store.repository.work_tree)
+    ids = [finish(store).id for _ in range(1001)]
+    assert sorted(drain(store).recorded) == sorted(ids)
+    assert len(entries(store)) == 2
+    assert run_ids(store) == sorted(ids)
+    assert waiting(store) == []

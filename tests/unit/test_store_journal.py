@@ -1,4 +1,4 @@
-"""The journal: what survives a torn write, and who is dead."""
+"""The journal: what survives a torn write."""
 
 import os
 import resource
@@ -12,7 +12,8 @@ import pytest
 
 from gitprov.errors import StoreDamaged
 from gitprov.model.ids import new_id
-from gitprov.store.journal import Journal, JournalRun, current_process, is_dead
+from gitprov.store.journal import Journal, JournalRun
+from gitprov.store.liveness import current_process, is_local
 from tests.support.repositories import clean_environment
 
 EVENTS = [{"event": "params", "params": {"number": number}} for number in range(4)]
@@ -35,25 +36,23 @@ def events_file(run: JournalRun) -> Path:
 
 def test_life_of_a_run(journal: Journal, run: JournalRun) -> None:
     assert [found.id for found in journal.runs()] == [run.id]
-    assert (run.started, run.finished, run.is_finished, run.is_orphaned) == (
-        None,
-        None,
-        False,
-        False,
-    )
+    assert (run.started, run.finished, run.is_finished, run.is_over) == (None, None, False, False)
+    assert not run.is_orphaned()
     run.begin({"manifest": {"id": run.id}})
     run.write_environment({"uv.lock": b"lock\n", "conda/explicit.txt": b"\0"})
     assert run.started is not None
-    assert run.started["owner"] == current_process()
-    assert not run.is_orphaned
+    assert run.started["owner"] == current_process() | {"local": is_local(run.path)}
+    assert not run.is_orphaned()
     run.payload("tail.txt").write_bytes(b"words")
     run.finish({"manifest": {"id": run.id}})
     again = journal.open(run.id)
     assert again.is_finished
+    assert again.is_over
     assert again.finished == {"manifest": {"id": run.id}}
     assert again.environment() == {"uv.lock": b"lock\n", "conda/explicit.txt": b"\0"}
-    again.remove()
+    again.retire()
     assert journal.runs() == []
+    assert again.is_over
     assert not run.path.exists()
 
 
@@ -63,25 +62,19 @@ def test_other_files_are_no_runs(journal: Journal) -> None:
     assert journal.runs() == []
 
 
-def test_removal_that_is_cut_short_is_still_a_finished_run(
-    run: JournalRun, monkeypatch: pytest.MonkeyPatch
+def test_retired_run_is_gone_whole_before_any_file_of_it_is(
+    journal: Journal, run: JournalRun
 ) -> None:
     run.begin({})
     run.append(EVENTS[0])
     run.finish({"manifest": {}})
-    folder = run.path
-
-    class Killed(Exception):
-        pass
-
-    def killed(_: Path) -> None:
-        raise Killed
-
-    monkeypatch.setattr(Path, "rmdir", killed)
-    monkeypatch.setattr(Path, "unlink", killed)
-    with pytest.raises(Killed):
-        run.remove()
-    assert (folder / "finished").exists()
+    names = sorted(path.name for path in run.path.iterdir())
+    run.retire()
+    assert journal.runs() == []
+    (left,) = journal.folder.iterdir()
+    assert sorted(path.name for path in left.iterdir()) == names
+    journal.clear_retired()
+    assert list(journal.folder.iterdir()) == []
 
 
 def test_events_torn_at_every_byte(run: JournalRun) -> None:
@@ -156,66 +149,17 @@ Journal(path.parent).open(path.name).append({"from": "there"})
     assert sorted(event["from"] for event in run.events()) == ["here", "there"]
 
 
-def test_this_process_is_alive() -> None:
-    assert not is_dead(current_process())
-
-
-def test_dead_process_is_known() -> None:
-    program = "from gitprov.store.journal import current_process; print(current_process())"
-    output = subprocess.run(
-        [sys.executable, "-c", program],
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    owner = eval(output)  # noqa: S307 -- our own words
-    assert owner["pid"] != os.getpid()
-    assert is_dead(owner)
-
-
-def test_process_that_waits_to_be_reaped_is_dead() -> None:
-    program = """
-from gitprov.store.journal import current_process
-print(current_process(), flush=True)
-input()
-"""
-    child = subprocess.Popen(
-        [sys.executable, "-c", program],
-        env=clean_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    owner = eval(child.stdout.readline())  # noqa: S307 -- our own words
-    assert not is_dead(owner)
-    child.kill()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert is_dead(owner)
-    child.communicate(timeout=20)
-
-
-def test_number_of_another_process_is_not_ours() -> None:
-    assert is_dead(current_process() | {"started": "1"})
-
-
-def test_reboot_ends_everything() -> None:
-    assert is_dead(current_process() | {"boot": "00000000-0000-0000-0000-000000000000"})
-
-
-@pytest.mark.parametrize(
-    "owner",
-    [
-        {},
-        current_process() | {"host": "elsewhere.example.org", "pid": 1 << 22},
-        current_process() | {"pids": "pid:[1]", "pid": 1 << 22},
-        current_process() | {"pid": "1"},
-    ],
-    ids=["unknown", "host", "container", "number"],
-)
-def test_what_cannot_be_known_counts_as_alive(owner: dict[str, object]) -> None:
-    assert not is_dead(owner)
+def test_forked_child_has_an_events_file_of_its_own(run: JournalRun) -> None:
+    run.append({"from": "parent"})
+    child = os.fork()
+    if child == 0:
+        run.append({"from": "child"})
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    run.append({"from": "parent"})
+    assert len(list(run.path.glob("events-*"))) == 2
+    # In the order of their first words, whatever the numbers of the processes.
+    assert [event["from"] for event in run.events()] == ["parent", "parent", "child"]
 
 
 def test_finished_run_is_no_orphan(run: JournalRun) -> None:
@@ -229,9 +173,9 @@ Journal(path.parent).open(path.name).begin({"manifest": {}})
     subprocess.run(
         [sys.executable, "-c", program, str(run.path)], env=clean_environment(), check=True
     )
-    assert run.is_orphaned
+    assert run.is_orphaned()
     run.finish({"manifest": {}})
-    assert not run.is_orphaned
+    assert not run.is_orphaned()
 
 
 def test_damaged_files_are_named(run: JournalRun) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitprov.errors import GitFailed
+from gitprov.store.consolidation import listed_packs
 from gitprov.store.objects import MODE_TREE, Commit, object_id
 from gitprov.store.pack import Existing, PackBuilder, release_leftovers
 from gitprov.store.repository import EMPTY_TREE, Repository
@@ -98,6 +99,25 @@ def test_gc_leaves_a_pack_alone_until_it_is_released(repository: Repository) -> 
     assert keep_files(repository) == []
     repository.git.run("gc", "--prune=now", "--quiet")
     assert repository.git.call("cat-file", "-e", oid).returncode != 0
+
+
+def test_released_pack_is_listed_for_consolidation(repository: Repository) -> None:
+    repository.require_writable()
+    pack = PackBuilder()
+    pack.add("blob", b"content")
+    written = pack.write(repository.git, repository.common_dir)
+    assert not any(listed_packs(repository.common_dir).values())
+    written.release()
+    assert listed_packs(repository.common_dir) == {0: [written.name]}
+
+
+def test_pack_that_cannot_be_listed_is_not_written(repository: Repository) -> None:
+    (repository.prov_dir / "packs").mkdir(parents=True)
+    pack = PackBuilder()
+    pack.add("blob", b"content")
+    with pytest.raises(IsADirectoryError):
+        pack.write(repository.git, repository.common_dir)
+    assert not list((repository.common_dir / "objects" / "pack").iterdir())
 
 
 def test_pack_that_refers_to_nothing_is_refused(repository: Repository) -> None:

@@ -1,0 +1,196 @@
+"""Locks that a killed git has left: told from those of the living, and removed.
+
+Git never breaks a lock: what a killed git leaves would block a ref for ever, and the lock names
+nobody. So before a git of ours changes what others may change, too, a file in
+`<common dir>/prov/moving/` announces what, and where to (`announced`). That git shares the store's
+lock: whoever gets it and finds the file knows that this git is dead, and that a lock with the
+announced value in it is nobody else's. An empty one might be; it is dead where no git is alive
+that is as old, or where it is older than git ever holds one. Specification: section 9.3.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from gitprov.store.liveness import is_local
+from gitprov.store.refs import NOTES, OURS, REMOTE
+from gitprov.store.repository import Repository
+
+PACKED = "packed-refs"
+CONFIG = "config"
+# Git holds such a lock for milliseconds, and gives up waiting for one after 0.1 (of the packed
+# refs, 1.0) seconds.
+LONGEST_SECONDS = 5
+# Commands that may go on for days, and lock nothing of ours. The last is what started us.
+_HARMLESS = frozenset(
+    b"cat-file credential-cache--daemon daemon fsmonitor--daemon log prov".split()
+)
+
+# What is to change, as a path in the common directory, and the new value where it is a ref.
+Plan = Mapping[str, str | None]
+
+
+class GitLock(NamedTuple):
+    """A lock on a ref of ours, or where we have announced one.
+
+    Its file, its age, why it is known to be dead, if it is, and whether age alone is wanting.
+    """
+
+    path: Path
+    age_seconds: float
+    proof: str | None
+    is_ripening: bool
+
+
+class _Announced(NamedTuple):
+    value: str
+    since: float
+
+
+def announce(repository: Repository, plan: Plan) -> Path:
+    """Say what a git of ours is about to change; the file goes once that git has ended well."""
+    folder = _folder(repository)
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{os.getpid()}-{os.urandom(4).hex()}"
+    path.write_text("".join(f"{name} {value or ''}\n" for name, value in plan.items()))
+    return path
+
+
+def left_moving(repository: Repository) -> bool:
+    """Say whether a git of ours was killed at work. Under the store's lock."""
+    return any(_announcements(repository))
+
+
+def has_locks(repository: Repository) -> bool:
+    """Say whether there are any locks on our refs, which is quick to tell."""
+    return any(path.exists() for path in _lock_files(repository.common_dir, {}))
+
+
+def release_dead_locks(repository: Repository) -> list[GitLock]:
+    """Remove the locks that are known to be dead; return the others. Under the store's lock.
+
+    Where nothing is wanting but age, it is waited for: a few seconds.
+    """
+    locks = git_locks(repository)
+    if young := [lock.age_seconds for lock in locks if lock.is_ripening]:
+        time.sleep(LONGEST_SECONDS - max(0.0, min(young)) + 0.1)
+        locks = git_locks(repository)
+    alive = []
+    for lock in locks:
+        if lock.proof:
+            _remove(lock.path)
+        else:
+            alive.append(lock)
+    if not alive:
+        for path in _announcements(repository):
+            path.unlink(missing_ok=True)
+    return alive
+
+
+def git_locks(repository: Repository) -> list[GitLock]:
+    """Return the locks on our refs. What is known of them holds under the store's lock."""
+    announced = _read(repository)
+    found = []
+    for path in _lock_files(repository.common_dir, announced):
+        with suppress(FileNotFoundError):
+            made, value = path.stat().st_mtime, path.read_text(errors="replace").strip()
+            name = path.relative_to(repository.common_dir).as_posix().removesuffix(".lock")
+            age, proof = time.time() - made, None
+            if plan := announced.get(name):
+                proof = _proof_by_plan(plan, value, made)
+            if proof is None and is_local(path):
+                proof = _proof_by_age(name, made)
+            ripens = proof is None and age <= LONGEST_SECONDS
+            ripens = ripens and (plan is not None or name.startswith(REMOTE))
+            found.append(GitLock(path, age, proof, ripens))
+    return found
+
+
+def _proof_by_plan(plan: _Announced, value: str, made: float) -> str | None:
+    killed = "left by a gitprov that was killed"
+    if plan.value and value == plan.value:
+        return killed
+    fits = plan.value.startswith(value) or not plan.value
+    ripe = time.time() - made > LONGEST_SECONDS or not _git_lives_since(made)
+    return killed if fits and made >= plan.since and ripe else None
+
+
+def _proof_by_age(name: str, made: float) -> str | None:
+    """Return why a lock on a filesystem of this machine alone is dead that nobody has announced.
+
+    `git fetch` and `git push` cannot announce where they will see a remote's refs.
+    """
+    if made < _boot_time():
+        return None if _git_lives_since(made) else "older than this machine's start"
+    old = time.time() - made > LONGEST_SECONDS
+    if name.startswith(REMOTE) and old and not _git_lives_since(made):
+        return "left by a git that was killed"
+    return None
+
+
+def _lock_files(common_dir: Path, announced: Mapping[str, _Announced]) -> Iterator[Path]:
+    for top in (OURS, REMOTE):
+        yield from (common_dir / top).rglob("*.lock")
+    yield common_dir / f"{NOTES}.lock"
+    yield from (common_dir / f"{name}.lock" for name in (PACKED, CONFIG) if name in announced)
+
+
+def _remove(lock: Path) -> None:
+    if lock.stem == PACKED:
+        # What it guards: git stumbles over one that is there.
+        lock.with_suffix(".new").unlink(missing_ok=True)
+    lock.unlink(missing_ok=True)
+
+
+def _folder(repository: Repository) -> Path:
+    return repository.prov_dir / "moving"
+
+
+def _announcements(repository: Repository) -> Iterator[Path]:
+    with suppress(FileNotFoundError):
+        yield from _folder(repository).iterdir()
+
+
+def _read(repository: Repository) -> dict[str, _Announced]:
+    """Return what was announced, by name; of two announcements, the earlier one."""
+    found: dict[str, _Announced] = {}
+    for path in _announcements(repository):
+        with suppress(FileNotFoundError):
+            since = path.stat().st_mtime
+            for line in path.read_text(errors="replace").splitlines():
+                name, _, value = line.partition(" ")
+                if name not in found or since < found[name].since:
+                    found[name] = _Announced(value, since)
+    return found
+
+
+def _git_lives_since(moment: float) -> bool:
+    """Say whether a git may be alive on this machine that was there at a moment of the past."""
+    boot, ticks = _boot_time(), os.sysconf("SC_CLK_TCK")
+    try:
+        processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+    except OSError:
+        return True
+    for process in processes:
+        with suppress(OSError, IndexError):
+            name, _, rest = (process / "stat").read_text(errors="replace").rpartition(")")
+            words = rest.split()
+            if "(git" not in name or words[0] in "ZX":
+                continue
+            if _HARMLESS.intersection((process / "cmdline").read_bytes().split(b"\0")):
+                continue
+            if boot + int(words[19]) / ticks < moment + 1:
+                return True
+    return not boot
+
+
+def _boot_time() -> float:
+    """Return when this machine was started, by its present clock; 0 where that is not known."""
+    try:
+        stat = Path("/proc/stat").read_text()
+    except OSError:
+        return 0.0
+    return next((float(line.split()[1]) for line in stat.splitlines() if "btime" in line), 0.0)

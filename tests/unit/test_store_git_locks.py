@@ -1,0 +1,174 @@
+"""Locks that a killed git has left are told from those of the living."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from gitprov.store.git_locks import (
+    LONGEST_SECONDS,
+    announce,
+    git_locks,
+    left_moving,
+    release_dead_locks,
+)
+from gitprov.store.refs import NOTES
+from gitprov.store.repository import Repository
+from tests.support.repositories import Clone
+
+A, B = "refs/prov/ledger/2026-01/00", "refs/prov/ledger/2026-01/01"
+REMOTE = "refs/prov-remote/origin/ledger/2026-01/00"
+KILLED, OLD = "left by a gitprov that was killed", "older than this machine's start"
+ONE, TWO = "12" * 20, "34" * 20
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    repository = Repository.discover(Clone.make(tmp_path / "clone").path)
+    repository.require_writable()
+    return repository
+
+
+def lock(repository: Repository, ref: str, content: str = "") -> Path:
+    path = repository.common_dir / f"{ref}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+def made(seconds_ago: float, *paths: Path) -> None:
+    for path in paths:
+        os.utime(path, (time.time() - seconds_ago,) * 2)
+
+
+def long_ago(*paths: Path) -> None:
+    """Make files older than any process."""
+    for path in paths:
+        os.utime(path, (0, 0))
+
+
+def proofs(repository: Repository) -> dict[str, str | None]:
+    return {found.path.name: found.proof for found in git_locks(repository)}
+
+
+@pytest.mark.parametrize("ref", [A, NOTES, REMOTE])
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_lock_with_the_value_that_was_announced_is_dead(
+    repository: Repository, ref: str, end: str
+) -> None:
+    """Whoever holds the store's lock knows it, whatever else is at work."""
+    announce(repository, {ref: ONE, B: TWO})
+    with repository.git.open("update-ref", "--stdin") as living:
+        left = lock(repository, ref, ONE + end)
+        assert proofs(repository) == {left.name: KILLED}
+        assert release_dead_locks(repository) == []
+        assert living.stdin is not None
+        living.stdin.close()
+    assert not left.exists()
+    assert not left_moving(repository)
+
+
+@pytest.mark.parametrize("written", [0, 7])
+def test_lock_without_a_value_may_be_that_of_a_living_git(
+    repository: Repository, written: int
+) -> None:
+    announced = announce(repository, {A: ONE})
+    with repository.git.open("update-ref", "--stdin") as living:
+        left = lock(repository, A, ONE[:written])
+        assert proofs(repository) == {"00.lock": None}
+        assert living.stdin is not None
+        living.stdin.close()
+    # What other tests have started may live on: to none of it can this lock belong.
+    long_ago(left, announced)
+    assert proofs(repository) == {"00.lock": KILLED}
+    assert release_dead_locks(repository) == []
+    assert not left.exists()
+
+
+def test_lock_that_git_would_have_let_go_of_long_since(repository: Repository) -> None:
+    announced = announce(repository, {A: ONE})
+    left = lock(repository, A)
+    made(LONGEST_SECONDS + 1, announced, left)
+    assert release_dead_locks(repository) == []
+    assert not left.exists()
+
+
+def test_lock_that_is_older_than_the_announcement_is_not_ours(repository: Repository) -> None:
+    left = lock(repository, A)
+    announce(repository, {A: ONE})
+    made(LONGEST_SECONDS + 1, left)
+    [alive] = release_dead_locks(repository)
+    assert alive.path == left
+    assert left_moving(repository)
+
+
+@pytest.mark.parametrize(
+    ("content", "announced"),
+    [
+        ("", {}),
+        ("", {B: ONE}),
+        (f"{ONE}\n", {}),
+        (f"{ONE}\n", {B: ONE}),
+        (f"{ONE}\n", {A: TWO}),
+        ("12" * 19, {A: "12" * 9 + "34" * 11}),
+        ("words\n", {A: ONE}),
+    ],
+)
+def test_somebody_else_s_lock_stays(
+    repository: Repository, content: str, announced: dict[str, str]
+) -> None:
+    left = lock(repository, A, content)
+    announcement = announce(repository, dict(announced))
+    made(LONGEST_SECONDS + 1, announcement, left)
+    [alive] = release_dead_locks(repository)
+    assert (alive.path, alive.proof) == (left, None)
+    assert LONGEST_SECONDS < alive.age_seconds < 3600
+    assert left.exists()
+
+
+@pytest.mark.parametrize("content", ["", f"{ONE}\n"])
+def test_lock_from_before_the_machine_s_start_is_dead(repository: Repository, content: str) -> None:
+    left = lock(repository, A, content)
+    long_ago(left)
+    assert proofs(repository) == {"00.lock": OLD}
+    assert release_dead_locks(repository) == []
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("ref", [A, REMOTE])
+def test_lock_on_a_filesystem_of_others_has_no_such_age(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, ref: str
+) -> None:
+    """It may be held on another machine, which has not been started anew."""
+    monkeypatch.setattr("gitprov.store.git_locks.is_local", lambda _: False)
+    left = lock(repository, ref)
+    long_ago(left)
+    [alive] = release_dead_locks(repository)
+    assert alive.path == left
+
+
+def test_locks_of_the_user_s_refs_are_not_looked_at(repository: Repository) -> None:
+    names = ("refs/heads/main", "refs/notes/commits", "packed-refs", "config", "index")
+    theirs = [lock(repository, name) for name in names]
+    long_ago(*theirs)
+    announce(repository, {A: ONE})
+    assert git_locks(repository) == []
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\0 \n\n a b c\n", b"refs/prov"])
+def test_announcement_that_says_nothing(repository: Repository, text: bytes) -> None:
+    announce(repository, {}).write_bytes(text)
+    assert left_moving(repository)
+    assert release_dead_locks(repository) == []
+    assert not left_moving(repository)
+
+
+def test_earlier_announcement_counts(repository: Repository) -> None:
+    """Another process has announced the same since, and the lock is the first one's."""
+    first = announce(repository, {A: ONE})
+    long_ago(first)
+    left = lock(repository, A)
+    made(60, left)
+    announce(repository, {A: TWO})
+    assert proofs(repository) == {"00.lock": KILLED}
