@@ -111,6 +111,98 @@ with gitprov.start_run():
         assert runs["second"]["links"] == [link]
         assert metrics(runs["inner"]) == {"m": 1}
 
+    @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+    @pytest.mark.parametrize("outer", ["command", "program"])
+    def test_children_of_a_sweep_are_part_of_it(
+        self, clone: Clone, method: str, outer: str
+    ) -> None:
+        """Trials in worker processes, while the run of the sweep is active."""
+        clone.write(
+            "sweep.py",
+            """
+import gitprov, multiprocessing, sys
+def trial(lr):
+    with gitprov.start_run(name=f"trial-{lr}", params={"lr": lr}) as run:
+        run.log_metrics({"loss": lr})
+if __name__ == "__main__":
+    with gitprov.start_run(name="sweep") as run:
+        with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
+            pool.map(trial, [1, 2, 3])
+        run.log_metrics({"best": 1})
+""",
+        )
+        program = [sys.executable, "sweep.py", method]
+        if outer == "command":
+            clone.prov("run", "--name", "sweep", "--", *program)
+        else:
+            clone.call(*program, check=True)
+        runs = {run["name"]: run for run in recorded(clone)}
+        assert runs.keys() == {"sweep", "trial-1", "trial-2", "trial-3"}
+        link = {"rel": "part_of", "id": runs["sweep"]["id"]}
+        assert [runs[f"trial-{lr}"]["links"] for lr in (1, 2, 3)] == [[link]] * 3
+        assert [metrics(runs[f"trial-{lr}"]) for lr in (1, 2, 3)] == [
+            {"loss": lr} for lr in (1, 2, 3)
+        ]
+        assert metrics(runs["sweep"]) == {"best": 1}
+        assert "links" not in runs["sweep"]
+
+    @pytest.mark.parametrize("outer", ["command", "program"])
+    def test_commands_of_a_sweep_are_part_of_it(self, clone: Clone, outer: str) -> None:
+        inner = [*PROV, "run", "--name", "inner", "--", "true"]
+        if outer == "command":
+            clone.prov("run", "--name", "outer", "--", *inner)
+        else:
+            program = """
+import gitprov, os, subprocess, sys
+with gitprov.start_run(name="outer"):
+    subprocess.run(sys.argv[1:], check=True)
+assert "GITPROV_RUN_ID" not in os.environ
+"""
+            clone.call(sys.executable, "-c", program, *inner, check=True)
+        runs = {run["name"]: run for run in recorded(clone)}
+        assert runs["inner"]["links"] == [{"rel": "part_of", "id": runs["outer"]["id"]}]
+        assert "links" not in runs["outer"]
+
+    def test_runs_of_threads_are_no_parts_of_one_another(self, clone: Clone) -> None:
+        program = """
+import gitprov, os, threading
+both = threading.Barrier(2)
+def trial(name):
+    with gitprov.start_run(name=name):
+        both.wait(30)
+threads = [threading.Thread(target=trial, args=(name,)) for name in "ab"]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert "GITPROV_RUN_ID" not in os.environ
+"""
+        clone.call(sys.executable, "-c", program, check=True)
+        runs = recorded(clone)
+        assert {run["name"] for run in runs} == {"a", "b"}
+        assert not any("links" in run for run in runs)
+
+    def test_a_process_that_outlives_the_run(self, clone: Clone) -> None:
+        program = """
+import gitprov, sys
+run = gitprov.start_run()
+run.log_metrics({"m": 1})
+print("joined", flush=True)
+with open("wait") as wait:
+    wait.read()
+run.log_metrics({"m": 2})
+run.finish()
+"""
+        os.mkfifo(clone.path / "wait")
+        script = '"$0" -c "$1" 2> errors > joined & while ! grep -q joined joined; do :; done'
+        clone.prov("run", "--", "sh", "-c", script, sys.executable, program)
+        [run] = recorded(clone)
+        assert metrics(run) == {"m": 1}
+        (clone.path / "wait").write_text("")
+        deadline = time.monotonic() + WAIT_SECONDS
+        while "has ended" not in (errors := (clone.path / "errors").read_text()):
+            assert time.monotonic() < deadline, errors
+            time.sleep(0.02)
+        assert f"metrics not recorded: run {run['id'][:8]} has ended" in errors
+
     def test_two_processes_at_once(self, clone: Clone) -> None:
         clone.write(
             "worker.py",

@@ -1,0 +1,50 @@
+"""What `git prov init` sets up, and what git must know."""
+
+import os
+import re
+
+from gitprov.capture.source import capture_agent
+from gitprov.doctor.findings import Findings, fault, good, note
+from gitprov.hooks.setup import PROGRAM_SETTING, missing_settings
+from gitprov.hooks.shims import missing_shims
+from gitprov.store.store import Store
+
+_OLDEST_GIT = (2, 36)
+_INIT = "git prov init"
+
+
+def git_version(store: Store) -> Findings:
+    """Look whether git is new enough."""
+    said = store.repository.git.run("version").decode().strip()
+    version = re.search(r"(\d+)\.(\d+)[\w.]*", said)
+    if version and (int(version[1]), int(version[2])) < _OLDEST_GIT:
+        oldest = ".".join(map(str, _OLDEST_GIT))
+        yield fault(f"git {version[0]} is too old", f"install git {oldest} or newer")
+    else:
+        yield good(f"git {version[0]}" if version else said)
+
+
+def what_init_sets_up(store: Store) -> Findings:
+    """Look whether hooks and settings are there, and whether hooks find gitprov."""
+    config = store.repository.config
+    shims = missing_shims(store.repository)
+    missing = [f"hook {name} {reason}" for name, reason in shims.items()]
+    missing += [f"{name} lacks {value}" for name, value, _ in missing_settings(config)]
+    program = config.get(PROGRAM_SETTING)
+    if missing:
+        done = "only in part" if program else "not"
+        yield note(f"this clone is {done} set up: {'; '.join(missing)}", _INIT)
+    elif program and not os.access(program, os.X_OK):
+        yield fault(f"hooks cannot start {program} ({PROGRAM_SETTING})", _INIT)
+    else:
+        yield good("hooks and settings in place")
+
+
+def identity(store: Store) -> Findings:
+    """Look whether runs can say who ran them."""
+    agent, missing = capture_agent(store.repository.config, os.environ)
+    for reason in missing.values():
+        what, _, advice = reason.partition("; ")
+        yield note(f"{what}: runs cannot say who ran them", advice.partition(": ")[2])
+    if not missing:
+        yield good(f"runs are {agent.name or agent.email}'s")
