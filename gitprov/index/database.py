@@ -13,7 +13,9 @@ they came: which of them is true cannot be told from here, but the answer must n
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 from gitprov.codec.records import decode_record
 from gitprov.errors import MalformedRecord
@@ -73,6 +75,26 @@ def open_index(store: Store) -> sqlite3.Connection:
         return _open_and_update(path, store, tips, depth)
     except (sqlite3.DatabaseError, OSError):
         return _open_and_update(":memory:", store, tips, depth)
+
+
+def index_state(store: Store) -> Literal["none", "level", "behind", "damaged"]:
+    """Say how the index is, and leave it so. Reads all of it."""
+    path = store.repository.prov_dir / "index.sqlite"
+    if not path.exists():
+        return "none"
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as index:
+            if index.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+                return "damaged"
+            if index.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+                return "behind"
+            tips = list_refs(store.repository.git, LEDGER)
+            level = dict(index.execute("SELECT ref, oid FROM tips")) == tips
+            return "level" if level else "behind"
+    except sqlite3.OperationalError:
+        return "behind"  # in use, or its last writer was killed
+    except sqlite3.DatabaseError:
+        return "damaged"
 
 
 def _shallow_fingerprint(store: Store) -> str:
