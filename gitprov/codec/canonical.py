@@ -27,6 +27,9 @@ _SIMPLE = frozenset({bool, int, str, bytes})
 _TEXT_ONLY = frozenset({str})
 _ARRAYS = frozenset({list, tuple})
 _CONTAINERS = _ARRAYS | {dict}
+_SMALL_MAP = 16
+_MAX_KNOWN = 4096
+_known_keys: set[tuple[str, ...]] = set()
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
@@ -85,12 +88,9 @@ def _check(container: Any, depth: int) -> None:
         _limit(container, depth)
     values = container
     if type(container) is dict:
-        keys = list(container)
-        if not _TEXT_ONLY.issuperset(map(type, keys)):
-            raise MalformedRecord("a key is not text")
-        # Sorting by code point is sorting by UTF-8 bytes.
-        if keys != sorted(keys):
-            raise MalformedRecord("the keys of a map are not in order")
+        keys = tuple(container)
+        if keys not in _known_keys:
+            _check_keys(keys)
         values = container.values()
     for value in values:
         kind = type(value)
@@ -103,6 +103,17 @@ def _check(container: Any, depth: int) -> None:
                 _finite(value)
         else:
             raise MalformedRecord(f"a value of type {kind.__name__} has no place in a record")
+
+
+def _check_keys(keys: tuple[Any, ...]) -> None:
+    """Refuse keys that are not text or not in order; remember those of small maps, which recur."""
+    if not _TEXT_ONLY.issuperset(map(type, keys)):
+        raise MalformedRecord("a key is not text")
+    # Sorting by code point is sorting by UTF-8 bytes.
+    if list(keys) != sorted(keys):
+        raise MalformedRecord("the keys of a map are not in order")
+    if len(keys) <= _SMALL_MAP and len(_known_keys) < _MAX_KNOWN:
+        _known_keys.add(keys)
 
 
 def _is_canonical(document: Any) -> bool:

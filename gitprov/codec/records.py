@@ -105,7 +105,8 @@ def _check_run(run: Run) -> None:
     for metric in run.metrics:
         if type(metric.value) is str and metric.value not in _NON_FINITE:
             raise MalformedRecord("a metric has a value that is no number")
-        _check_range("metric.step", metric.step, _STEP)
+        if metric.step is not None:
+            _check_range("metric.step", metric.step, _STEP)
     _check_machine(run)
     if run.source is not None:
         _check_source(run.source)
@@ -113,9 +114,9 @@ def _check_run(run: Run) -> None:
         for artifact in group:
             _check_artifact(artifact)
     _check_bindings(run)
-    for text in (run.name, *run.tags, *run.params, *[metric.name for metric in run.metrics]):
-        if text is not None and _CONTROL.search(text):
-            raise MalformedRecord("a name holds control characters")
+    names = (run.name or "", *run.tags, *run.params, *[metric.name for metric in run.metrics])
+    if _CONTROL.search(" ".join(names)):
+        raise MalformedRecord("a name holds control characters")
 
 
 def _check_range(name: str, value: int | None, span: tuple[int, int]) -> None:

@@ -13,10 +13,9 @@ from typing import TypeVar
 
 from gitprov.codec import canonical
 from gitprov.codec.canonical import Document
-from gitprov.codec.documents import to_document
 from gitprov.codec.records import MAX_SEQUENCE, decode_record, encode_document
 from gitprov.errors import GitFailed, MalformedRecord, StoreBusy, StoreDamaged
-from gitprov.model.run import RUN_SCHEMA, Run, Writer
+from gitprov.model.run import RUN_SCHEMA, Run
 from gitprov.store.durable import sync_folders
 from gitprov.store.git_locks import has_locks, left_moving, release_dead_locks
 from gitprov.store.ledger import list_entries, read_entries
@@ -85,8 +84,10 @@ class Appending:
         Raises MalformedRecord where it is none, StoreDamaged where the chain cannot go on.
         """
         end = self.end
-        place = Writer(id=self._writer, sequence=end.sequence + 1, previous=end.digest)
-        sealed = {**document, "writer": to_document(place)}
+        place: Document = {"id": self._writer, "sequence": end.sequence + 1}
+        if end.digest is not None:
+            place = {"id": self._writer, "previous": end.digest, "sequence": end.sequence + 1}
+        sealed = {**document, "writer": place}
         try:
             data, run = encode_document(RUN_SCHEMA, sealed)
         except MalformedRecord as error:
@@ -103,11 +104,11 @@ class Appending:
         """Make sealed runs reachable; raise RefMoved, GitFailed or OSError where nothing was."""
         if ready:
             try:
-                self.end = self._write(ready)
+                self._write(ready)
             except GitFailed:
                 if not any(item.snapshot for item in ready):
                     raise
-                self.end = self._write(ready, careful=True)
+                self._write(ready, careful=True)
 
     def complete(self, ready: Sequence[Ready]) -> None:
         """Write the sources and payload of runs that the ledger has, once more.
@@ -121,27 +122,37 @@ class Appending:
         """Cache the end of the chain, once all that might say otherwise is gone for good."""
         save_chain_end(self._store.repository.prov_dir, self._writer, self.end)
 
-    def _write(
-        self, ready: Sequence[Ready], *, careful: bool = False, anew: bool = True
-    ) -> ChainEnd:
+    def stage(self, ready: Sequence[Ready], *, careful: bool = False, anew: bool = True) -> Staging:
+        """Return sealed runs as objects, to be written next. They stand on what has landed."""
         staging = Staging(self._store, self._place, self._lock)
+        if anew:
+            staging.add_entries(ready, self.end)
+        staging.add_sources(ready, careful=careful or not anew)
+        staging.add_payload(ready)
+        if anew:
+            staging.add_notes(ready)
+        return staging
+
+    def land(self, staging: Staging) -> None:
+        """Make what was written reachable; raise RefMoved or OSError."""
+        self._move(staging.moves, fsync=self._store.fsync)
+        self._sync_refs(staging.moves)
+        self._place.refs.update({ref: new for ref, (_, new) in staging.moves.items() if new})
+        if placed := staging.end:
+            # More may have been sealed since.
+            self.end = replace(
+                self.end, ref=placed.ref, tip=placed.tip, environments=placed.environments
+            )
+        if staging.note:
+            self._move_notes(staging.note)
+
+    def _write(self, ready: Sequence[Ready], *, careful: bool = False, anew: bool = True) -> None:
+        staging = self.stage(ready, careful=careful, anew=anew)
         try:
-            end = staging.add_entries(ready, self.end) if anew else self.end
-            staging.add_sources(ready, careful=careful or not anew)
-            staging.add_payload(ready)
-            if anew:
-                staging.add_notes(ready)
             staging.write()
-            self._move(staging.moves, fsync=self._store.fsync)
-            moved = {ref: new for ref, (_, new) in staging.moves.items() if new}
-            self._place = replace(self._place, refs={**self._place.refs, **moved})
-            self._sync_refs(staging.moves)
-            self._place.refs.update({ref: new for ref, (_, new) in staging.moves.items() if new})
-            if staging.note:
-                self._move_notes(staging.note)
+            self.land(staging)
         finally:
             staging.release()
-        return end
 
     def _chain_end(self) -> tuple[ChainEnd, set[str]]:
         """Return where our chain ends, and the runs that entered since the cached end."""
@@ -183,6 +194,7 @@ class Appending:
         try:
             # Derived, and synced all the same: an empty ref would stop every fetch of the user.
             self._move({NOTES: (self._place.refs.get(NOTES), note)}, fsync=self._store.fsync)
+            self._place.refs[NOTES] = note
         except StoreBusy:
             # Somebody writes notes at this moment; they are derived, and made up later.
             release_dead_locks(self._store.repository)

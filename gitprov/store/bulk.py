@@ -6,7 +6,8 @@ for all runs that share them.
 
 import gc
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -18,12 +19,14 @@ from gitprov.store.appending import Appending, attempt, clear_up
 from gitprov.store.consolidation import consolidate
 from gitprov.store.known_records import KnownRecords
 from gitprov.store.lock import store_lock
-from gitprov.store.staging import Ready
+from gitprov.store.staging import Ready, Staging
 from gitprov.store.store import Store
 
 T = TypeVar("T")
 
-_CHUNK_RUNS = 8000
+# So many are in memory, and drains wait for so many.
+_CHUNK_RUNS = 4000
+_LOCKED_RUNS = 16_000
 
 Environments = Mapping[bytes, Mapping[str, bytes]]
 
@@ -49,25 +52,41 @@ def append_many(
     known = KnownRecords(store)
     written: dict[str, None] = {}
     remaining = iter(manifests)
-    while chunk := list(islice(remaining, _CHUNK_RUNS)):
-        fresh = {str(document.get("id")): document for document in chunk}
+    while some := list(islice(remaining, _LOCKED_RUNS)):
         fresh = {
             run_id: document
-            for run_id, document in fresh.items()
-            if run_id not in written and not known.contents(run_id)
+            for document in some
+            if not known.contents(run_id := str(document.get("id")))
         }
         with store_lock(store.lock_path) as lock, _without_collections():
             clear_up(store)
-            attempt(store, lock, partial(_append, fresh.values(), environments))
-        written |= dict.fromkeys(fresh)
+            attempt(store, lock, partial(_append, fresh, environments, written))
     consolidate(store)
     return list(written)
 
 
 def _append(
-    manifests: Iterable[Document], environments: Environments, appending: Appending
+    fresh: Mapping[str, Document],
+    environments: Environments,
+    written: dict[str, None],
+    appending: Appending,
 ) -> None:
-    appending.write(list(_ready(manifests, environments, appending)))
+    """Write runs in chunks. While git takes one in, the next is made."""
+    remaining = iter([document for run_id, document in fresh.items() if run_id not in written])
+    with ExitStack() as protected, ThreadPoolExecutor(1) as pool:
+        storing: tuple[Staging, Future[None]] | None = None
+        while True:
+            ready = list(_ready(islice(remaining, _CHUNK_RUNS), environments, appending))
+            if storing is not None:
+                staging, stored = storing
+                stored.result()
+                appending.land(staging)
+                written |= dict.fromkeys(staging.run_ids)
+            if not ready:
+                break
+            staging = appending.stage(ready)
+            protected.callback(staging.release)
+            storing = staging, pool.submit(staging.write)
     appending.remember()
 
 

@@ -11,6 +11,8 @@ from gitprov.model.run import Run
 from gitprov.model.wording import command_text, metrics_text, printable, status_text
 
 _SUBJECT_LENGTH = 100
+# Nobody reads the metrics of a thousand runs in a commit message.
+_METRICS_OF_RUNS = 100
 
 
 def entry_message(runs: Sequence[Run]) -> bytes:
@@ -22,7 +24,10 @@ def entry_message(runs: Sequence[Run]) -> bytes:
     else:
         lines = "\n".join(_subject(run) for run in runs)
         parts = [f"{len(runs)} runs", lines]
-    parts.append("\n".join(line for run in runs for line in _trailers(run)))
+    with_metrics = len(runs) <= _METRICS_OF_RUNS
+    parts.append(
+        "\n".join(line for run in runs for line in _trailers(run, with_metrics=with_metrics))
+    )
     return ("\n\n".join(parts) + "\n").encode()
 
 
@@ -41,12 +46,12 @@ def _subject(run: Run) -> str:
     return text if len(text) <= _SUBJECT_LENGTH else text[: _SUBJECT_LENGTH - 1] + "…"
 
 
-def _trailers(run: Run) -> list[str]:
+def _trailers(run: Run, *, with_metrics: bool) -> list[str]:
     lines = [f"Prov-Run: {run.id}", f"Prov-Status: {run.status}"]
     if run.source is not None and run.source.commit:
         lines.append(f"Prov-Source: {run.source.commit}")
     if run.source is not None and run.source.snapshot:
         lines.append(f"Prov-Snapshot: {run.source.snapshot}")
-    if run.metrics:
+    if run.metrics and with_metrics:
         lines.append(f"Prov-Metrics: {metrics_text(run.metrics)}")
     return lines

@@ -30,7 +30,8 @@ from gitprov.store.objects import (
 )
 
 _TYPES = {"commit": 1, "tree": 2, "blob": 3}
-_LEVEL = 6
+# Above this, records get no smaller, and it takes longer.
+_LEVEL = 4
 # The tree of one record: it is mostly hashes, and compressing it saves nothing.
 _TINY = 128
 _ATTEMPTS = 4
@@ -88,12 +89,11 @@ class PackBuilder:
         entries = []
         for name, content in files.items():
             if isinstance(content, bytes):
-                entry = TreeEntry(MODE_FILE, name.encode(), self.add("blob", content))
+                entries.append(TreeEntry(MODE_FILE, name.encode(), self.add("blob", content)))
             elif isinstance(content, Existing):
-                entry = TreeEntry(content.mode, name.encode(), content.oid)
+                entries.append(TreeEntry(content.mode, name.encode(), content.oid))
             else:
-                entry = TreeEntry(MODE_TREE, name.encode(), self.add_tree(content))
-            entries.append(entry)
+                entries.append(TreeEntry(MODE_TREE, name.encode(), self.add_tree(content)))
         return self.add("tree", encode_tree(entries))
 
     def write(

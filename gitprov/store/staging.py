@@ -1,8 +1,8 @@
 """Finished runs as git objects: what goes into ledger, keep, payload and notes.
 
 One `Staging` is one batch. It reads the repository and changes nothing in it before `write`; the
-refs to be moved afterwards are in `moves`, and the notes commit, which is derived and may fail,
-in `note`. Specification: sections 4 and 9.
+refs to be moved afterwards are in `moves`, where our chain will end in `end`, and the notes commit,
+which is derived and may fail, in `note`. Specification: sections 4 and 9.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,17 +59,20 @@ class Staging:
     def __init__(self, store: Store, place: Place, lock: int | None) -> None:
         self.moves: Moves = {}
         self.note: str | None = None
+        self.end: ChainEnd | None = None
+        self.run_ids: list[str] = []
         self._store = store
         self._git = store.repository.git.holding(lock)
         self._place = place
         self._pack = PackBuilder()
         self._written: list[Written] = []
 
-    def add_entries(self, ready: Sequence[Ready], end: ChainEnd) -> ChainEnd:
-        """Stage entries with the runs and return where our chain ends with them."""
+    def add_entries(self, ready: Sequence[Ready], end: ChainEnd) -> None:
+        """Stage entries with the runs; our chain ends at `self.end` with them."""
         for start in range(0, len(ready), _ENTRY_RUNS):
             end = self._entry(ready[start : start + _ENTRY_RUNS], end)
-        return end
+        self.end = end
+        self.run_ids = [item.run.id for item in ready]
 
     def write(self) -> None:
         """Store the objects, kept from gc until `release`; raise GitFailed where git refuses."""
@@ -198,12 +201,16 @@ class Staging:
 
     def _notes(self, ready: Sequence[Ready]) -> None:
         lines: dict[str, list[str]] = {}
+        reader, now = self._store.objects, self._place.now_ns
+        sources = {item.run.source.commit for item in ready if item.run.source}
+        commits = [commit for commit in sources if commit]
+        # A note on a commit that is not here shows nowhere.
+        here = {oid for oid, found in zip(commits, reader.read_many(commits), strict=True) if found}
         for item in ready:
-            if item.run.source and item.run.source.commit:
+            if item.run.source and item.run.source.commit in here:
                 lines.setdefault(item.run.source.commit, []).append(run_line(item.run))
         if lines:
             tip = self._place.refs.get(NOTES)
-            reader, now = self._store.objects, self._place.now_ns
             self.note = stage_notes(self._pack, reader, tip, lines, now)
 
     def _ref(self, area: Area) -> str:

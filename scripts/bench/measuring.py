@@ -17,7 +17,16 @@ from typing import NamedTuple
 from gitprov.codec.documents import to_document
 from gitprov.model.ids import new_id
 from gitprov.model.names import name_for
-from gitprov.model.run import Agent, Command, Metric, Recorder, Run, Source, Usage
+from gitprov.model.run import (
+    Agent,
+    Command,
+    EnvironmentSummary,
+    Metric,
+    Recorder,
+    Run,
+    Source,
+    Usage,
+)
 from gitprov.store.drain import drain
 from gitprov.store.store import Store
 
@@ -25,6 +34,7 @@ BARE = [sys.executable, "-c", "pass"]
 PROV = [str(Path(sys.executable).with_name("git-prov"))]
 _MILLISECONDS = 1000
 _BATCH = 500
+_EPOCH_NS = 1_700_000_000_000_000_000
 
 
 class Timing(NamedTuple):
@@ -82,31 +92,36 @@ def make_repository(path: Path, *, files: int) -> str:
     return head.stdout.strip()
 
 
+def one_run(number: int, *, commit: str | None = None, environment: bytes | None = None) -> Run:
+    """Return a run of 20 parameters and 20 metrics."""
+    started_ns = _EPOCH_NS + number * 1_000_000
+    run_id = new_id()
+    return Run(
+        id=run_id,
+        name=name_for(run_id),
+        status="completed",
+        exit_code=0,
+        started_ns=started_ns,
+        ended_ns=started_ns + 500_000,
+        command=Command(argv=("python", "train.py", f"--seed={number}"), cwd="."),
+        recorder=Recorder(purl="pkg:pypi/gitprov@0.1.0"),
+        source=Source(commit=commit, ref="refs/heads/main") if commit else None,
+        environment=EnvironmentSummary(digest=environment) if environment else None,
+        agent=Agent(name="Ada", email="ada@example.org"),
+        params={f"param{index}": number * 0.001 + index for index in range(20)},
+        metrics=tuple(Metric(name=f"metric{i}", value=number * 0.5 + i) for i in range(20)),
+        usage=Usage(wall_ns=500_000),
+    )
+
+
 def record_runs(path: Path, commit: str, count: int) -> None:
-    """Record runs of 20 parameters and 20 metrics through the journal and the drain."""
+    """Record runs through the journal and the drain."""
     subprocess.run(["git", "config", "prov.fsync", "off"], cwd=path, check=True)
     store = Store.open(path)
     store.repository.require_writable()
-    now = time.time_ns()
     for number in range(count):
-        started_ns = now + number * 1_000_000
-        run_id = new_id()
-        run = Run(
-            id=run_id,
-            name=name_for(run_id),
-            status="completed",
-            exit_code=0,
-            started_ns=started_ns,
-            ended_ns=started_ns + 500_000,
-            command=Command(argv=("python", "train.py", f"--seed={number}"), cwd="."),
-            recorder=Recorder(purl="pkg:pypi/gitprov@0.1.0"),
-            source=Source(commit=commit, ref="refs/heads/main"),
-            agent=Agent(name="Ada", email="ada@example.org"),
-            params={f"param{index}": number * 0.001 + index for index in range(20)},
-            metrics=tuple(Metric(name=f"metric{i}", value=number * 0.5 + i) for i in range(20)),
-            usage=Usage(wall_ns=500_000),
-        )
-        journal = store.journal.create(run_id)
+        run = one_run(number, commit=commit)
+        journal = store.journal.create(run.id)
         journal.finish({"manifest": to_document(run)})
         if number % _BATCH == _BATCH - 1 or number == count - 1:
             drain(store)
