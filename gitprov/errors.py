@@ -77,6 +77,20 @@ class PayloadMissing(GitprovError):
     exit_status = 24
 
 
+class SourceMissing(GitprovError):
+    """The source of a run was not captured, or is not in this clone."""
+
+    code = "source-missing"
+    exit_status = 25
+
+
+class UnknownPath(GitprovError):
+    """The source of a run has nothing of this name."""
+
+    code = "unknown-path"
+    exit_status = 26
+
+
 class MalformedRecord(GitprovError):
     """Bytes that claim to be a record break the format."""
 
@@ -110,6 +124,20 @@ class RunStateError(GitprovError):
 
     code = "run-state"
     exit_status = 34
+
+
+class InTheWay(GitprovError):
+    """Something in the work tree would be overwritten, and is not committed."""
+
+    code = "in-the-way"
+    exit_status = 35
+
+
+class UnsafeTree(GitprovError):
+    """A recorded tree has names that git refuses, as they could lead out of the work tree."""
+
+    code = "unsafe-tree"
+    exit_status = 36
 
 
 class GitFailed(GitprovError):

@@ -86,8 +86,10 @@ class _Snapshot:
         self._leave_out_repositories()
         self._leave_out_large()
         both = (*self._status.changed, *self._status.untracked)
-        self._add([path for path in both if path not in self._omitted])
-        stale = self._omitted.keys() & set(self._status.changed) - set(self._status.submodules)
+        # A submodule's commit is taken, whatever else is in its folder.
+        submodules = set(self._status.submodules)
+        self._add([path for path in both if path not in self._omitted or path in submodules])
+        stale = self._omitted.keys() & set(self._status.changed) - submodules
         if stale:
             # Their content is not the index's: a tree with that in it would tell a falsehood.
             self._update_index(sorted(stale), "--force-remove")
@@ -133,7 +135,7 @@ class _Snapshot:
             if raw.endswith(b"/"):
                 self._name(raw, "a git repository of its own")
         for raw in self._status.submodules:
-            self._name(raw, "a submodule with changes of its own that are not captured")
+            self._name(raw, "a submodule: its commit is captured, changes inside it are not")
 
     def _leave_out_large(self) -> None:
         """Leave out files above the one limit; then the largest, until the other is kept."""

@@ -27,6 +27,7 @@ VERBS = {
     "run": Verb("gitprov.cli.run", "run a command and record it"),
     "log": Verb("gitprov.cli.log", "list runs, the newest first"),
     "show": Verb("gitprov.cli.show", "show one run: all that is known, and what is missing"),
+    "restore": Verb("gitprov.cli.restore", "bring the source of a run back"),
     "verify": Verb("gitprov.cli.verify", "check everything that is recorded, offline"),
     "push": Verb("gitprov.cli.push", "send runs, and their sources, to a remote"),
     "pull": Verb("gitprov.cli.pull", "fetch runs from a remote and take them in"),

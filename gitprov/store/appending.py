@@ -6,8 +6,7 @@ in one transaction; notes, which are derived, follow. Specification: section 9.3
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -16,7 +15,6 @@ from gitprov.codec.canonical import Document
 from gitprov.codec.records import MAX_SEQUENCE, decode_record, encode_document
 from gitprov.errors import GitFailed, MalformedRecord, StoreBusy, StoreDamaged
 from gitprov.model.run import RUN_SCHEMA, Run
-from gitprov.store.durable import sync_folders
 from gitprov.store.git_locks import has_locks, left_moving, release_dead_locks
 from gitprov.store.ledger import list_entries, read_entries
 from gitprov.store.pack import release_leftovers
@@ -136,7 +134,6 @@ class Appending:
     def land(self, staging: Staging) -> None:
         """Make what was written reachable; raise RefMoved or OSError."""
         self._move(staging.moves, fsync=self._store.fsync)
-        self._sync_refs(staging.moves)
         self._place.refs.update({ref: new for ref, (_, new) in staging.moves.items() if new})
         if placed := staging.end:
             # More may have been sealed since.
@@ -201,15 +198,6 @@ class Appending:
 
     def _move(self, changes: Changes, *, fsync: bool) -> None:
         move_refs(self._store.repository, changes, lock=self._lock, fsync=fsync)
-
-    def _sync_refs(self, moves: Iterable[str]) -> None:
-        if not self._store.fsync:
-            return
-        files = {self._store.repository.common_dir / ref for ref in moves}
-        for folder in sorted({parent for path in files for parent in list(path.parents)[:5]}):
-            # Gone where `git pack-refs` has come by: the top, synced too, has the packed refs.
-            with suppress(FileNotFoundError):
-                sync_folders([folder])
 
 
 def _could_stand(document: Document) -> bool:

@@ -1,8 +1,11 @@
 """Moving refs together, with compare-and-set, by one git that shares the store's lock."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from gitprov.errors import StoreBusy
+from gitprov.store.durable import sync_folders
 from gitprov.store.git import last_line
 from gitprov.store.git_locks import PACKED, announce
 from gitprov.store.repository import Repository
@@ -22,7 +25,8 @@ def move_refs(
 
     `changes` maps a ref to (old, new); None stands for "does not exist". The caller holds the
     store's lock, as `lock`. Raises RefMoved where an old value is not what is there, or another
-    process is moving the same ref. A git that dies at it leaves some refs moved and some not.
+    process is moving the same ref. A git that dies at it leaves some refs moved and some not. With
+    `fsync`, all of it is durable on return.
     """
     lines = ["start"]
     lines += [
@@ -43,3 +47,14 @@ def move_refs(
         announcement.unlink(missing_ok=True)
     if result.returncode != 0:
         raise RefMoved(f"could not move refs: {last_line(result.stderr)}; see: git prov doctor")
+    if fsync:
+        _sync_folders(repository.common_dir, changes)
+
+
+def _sync_folders(common_dir: Path, refs: Iterable[str]) -> None:
+    """Make the names of refs durable, and those of the folders that lead to them."""
+    parents = {parent for ref in refs for parent in (common_dir / ref).parents}
+    for folder in sorted(folder for folder in parents if folder.is_relative_to(common_dir)):
+        # Gone where `git pack-refs` has come by: the top, synced too, has the packed refs.
+        with suppress(FileNotFoundError):
+            sync_folders([folder])

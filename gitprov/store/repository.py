@@ -13,6 +13,7 @@ from gitprov.errors import (
     RepositoryReadOnly,
     UnsupportedRepository,
 )
+from gitprov.store.durable import sync_folders
 from gitprov.store.git import Git, git_environment, last_line
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -69,7 +70,9 @@ class Repository:
     def require_writable(self) -> None:
         """Raise RepositoryReadOnly unless files can be made in the git directory."""
         try:
-            self.prov_dir.mkdir(exist_ok=True)
+            if not self.prov_dir.is_dir():
+                self.prov_dir.mkdir(exist_ok=True)
+                sync_folders([self.common_dir])  # what stands in it leans on its name
         except OSError as error:
             raise RepositoryReadOnly(
                 f"cannot write to {self.common_dir} ({error.strerror}); "
