@@ -31,6 +31,15 @@ def find_obstacles(top: bytes, paths: Iterable[bytes], committed: AbstractSet[by
     return Obstacles(list(uncommitted), list(repositories))
 
 
+def is_gone(top: bytes, path: bytes) -> bool:
+    """Say whether a tracked path has gone: nothing is there, or a folder full of other files.
+
+    So it has where a folder above it was replaced by a link, wherever that may lead.
+    """
+    found = next(_standing(top, path), None)
+    return _mode(_join(top, path)) is None if found is None else found[0] != path
+
+
 def is_there(top: bytes, path: bytes) -> bool:
     """Say whether a file or link is at a path, with nothing but real folders above it."""
     return next(_standing(top, path), None) == (path, False)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitprov.capture.files import hash_file, raw_text
+from gitprov.capture.obstacles import is_gone
 from gitprov.capture.worktree import Status, copy_index
 from gitprov.errors import GitFailed, InputError
 from gitprov.model.run import Omission
@@ -79,16 +80,21 @@ class _Snapshot:
         self._max_file = config.size("prov.snapshot.maxfilesize", DEFAULT_MAX_FILE_BYTES)
         self._max_total = config.size("prov.snapshot.maxtotal", DEFAULT_MAX_TOTAL_BYTES)
         self._omitted: dict[bytes, Omission] = {}
+        top = os.fsencode(self._work_tree)
+        self._gone = frozenset(path for path in status.changed if is_gone(top, path))
 
     def take(self, time: int) -> Snapshot:
         self._objects.mkdir()
         copy_index(self._repository, self._index)
         self._leave_out_repositories()
         self._leave_out_large()
-        both = (*self._status.changed, *self._status.untracked)
+        if self._gone:
+            self._update_index(sorted(self._gone), "--force-remove")
         # A submodule's commit is taken, whatever else is in its folder.
         submodules = set(self._status.submodules)
-        self._add([path for path in both if path not in self._omitted or path in submodules])
+        self._add([
+            path for path in self._present() if path not in self._omitted or path in submodules
+        ])  # fmt: skip
         stale = self._omitted.keys() & set(self._status.changed) - submodules
         if stale:
             # Their content is not the index's: a tree with that in it would tell a falsehood.
@@ -102,6 +108,10 @@ class _Snapshot:
         commit = self._git("commit-tree", tree, *parents, stdin=b"Snapshot of a dirty work tree\n")
         named = tuple(self._omitted.values())[:_MAX_NAMED]
         return Snapshot(commit.decode().strip(), tree, named, len(self._omitted) - len(named))
+
+    def _present(self) -> list[bytes]:
+        both = (*self._status.changed, *self._status.untracked)
+        return [path for path in both if path not in self._gone]
 
     def _complete(self, tree: str) -> None:
         """Copy what the tree has beyond the commit's and the user's store holds for the index only.
@@ -140,7 +150,7 @@ class _Snapshot:
     def _leave_out_large(self) -> None:
         """Leave out files above the one limit; then the largest, until the other is kept."""
         sizes = {}
-        for raw in (*self._status.changed, *self._status.untracked):
+        for raw in self._present():
             if raw in self._omitted:
                 continue
             size = self._size(raw)

@@ -21,7 +21,10 @@ _MARKED = re.compile(rb"(?:\A|\0)([a-zS]) ([^\0]+)")
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """HEAD's commit, its branch, and the paths that differ from it."""
+    """HEAD's commit, its branch, and the paths that differ from it.
+
+    `submodules` are those of `changed` whose own files differ from the commit that they are at.
+    """
 
     commit: str | None
     branch: str | None
@@ -96,7 +99,8 @@ def _parsed(output: bytes) -> Status:
         elif kind == b"1":
             fields = rest.split(b" ", 7)
             changed.append(fields[7])
-            if fields[1].startswith(b"S") and fields[1] != b"SC..":
+            # S, then C, M and U: its commit differs, its files do, it has untracked ones.
+            if fields[1].startswith(b"S") and fields[1][2:] != b"..":
                 submodules.append(fields[7])
         elif kind == b"u":
             changed.append(rest.split(b" ", 9)[9])

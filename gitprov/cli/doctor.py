@@ -96,4 +96,6 @@ def _verdict(seen: Examination, done: Examination, style: Style, *, dry_run: boo
         return style.bad(f"{plural(faults, 'fault')} left for you to see to")
     if dry_run and (count := seen.count("mendable")):
         return f"{plural(count, 'thing')} can be put right by: git prov doctor"
+    if seen.busy or done.busy:
+        return "another process is at work: not all was looked at; try again"
     return style.good("all is well" + (" now" if done.count("mended") else ""))

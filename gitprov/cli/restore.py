@@ -1,7 +1,7 @@
 """`git prov restore`: the source of a run, brought back."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -161,10 +161,8 @@ def _lines(
 ) -> Iterator[str]:
     """Yield what was done, and what is to be done by hand."""
     if dry_run:
-        for mark, paths in (("write ", done.written), ("delete", done.deleted)):
-            yield from (f"  {mark} {printable(path)}" for path in paths[:_SHOWN])
-            if (rest := len(paths) - _SHOWN) > 0:
-                yield f"  {mark} … and {rest} more"
+        yield from _planned("write ", done.written)
+        yield from _planned("delete", done.deleted)
     parts = [f"{plural(len(done.written), 'file')} {'to write' if dry_run else 'written'}"]
     if folder is None:
         parts.append(f"{len(done.deleted)} {'to delete' if dry_run else 'deleted'}")
@@ -178,6 +176,18 @@ def _lines(
         shown = printable(path)
         how = "git submodule update --init" if folder else f"git -C {shown} checkout {commit}"
         yield f"  submodule {shown} was at {commit[:10]}: {how}"
+    if left_out:
+        yield from _absent(run, left_out)
+
+
+def _planned(what: str, paths: Sequence[bytes]) -> Iterator[str]:
+    yield from (f"  {what} {printable(path)}" for path in paths[:_SHOWN])
+    if (rest := len(paths) - _SHOWN) > 0:
+        yield f"  {what} … and {rest} more"
+
+
+def _absent(run: Run, left_out: Sequence[Omission]) -> Iterator[str]:
+    """Yield what the snapshot does not hold, and what to do about it."""
     for item in left_out[:_SHOWN]:
         size = f", {size_text(item.size)}" if item.size is not None else ""
         digest = item.digest.get("sha256")
@@ -185,7 +195,6 @@ def _lines(
         yield f"  left out  {printable(item.path)}: {printable(item.reason)}{size}{proof}"
     if (rest := len(left_out) - _SHOWN) > 0:
         yield f"  left out  … and {rest} more: git prov show {short(run.id)} --json"
-    if left_out:
-        yield "what is left out was never stored: put it in place yourself, and compare its sha256"
-    if run.source and (why := run.missing.get("source.omitted")):
+    if why := run.missing.get("source.omitted"):
         yield f"  left out  {printable(why)}"
+    yield "what is left out was never stored: put it in place yourself, and compare its sha256"

@@ -31,11 +31,17 @@ def runs_of_the_journal(store: Store) -> Findings:
     dead_after = store.repository.config.duration("prov.deadafter", DEAD_AFTER_SECONDS)
     waiting = 0
     for journal in store.journal.runs():
-        if journal.is_finished:
-            waiting += 1
-        else:
-            with suppress(FileNotFoundError):  # it has ended meanwhile
+        try:
+            if journal.is_finished:
+                waiting += 1
+            else:
                 yield _unfinished(store, journal, dead_after)
+        except FileNotFoundError:
+            pass  # it has ended meanwhile
+        except OSError as error:
+            name = f"run {short(journal.id)}"
+            advice = f"see who owns it: ls -ld {shlex.quote(str(journal.path))}"
+            yield fault(f"{name} cannot be read: {error.strerror}", advice)
     if waiting:
         yield mendable(f"{plural(waiting, 'finished run')} not in the ledger yet", _record)
     if not store.journal.runs():

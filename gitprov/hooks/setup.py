@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gitprov.errors import GitFailed
 from gitprov.hooks.shims import install_shims, program, remove_shims
 from gitprov.store.git import last_line
-from gitprov.store.git_locks import CONFIG, announce, left_moving, release_dead_locks
+from gitprov.store.git_locks import CONFIG, announce, mend
 from gitprov.store.lock import store_lock
 from gitprov.store.refs import NOTES, OURS, REMOTE
 from gitprov.store.repository import Config, Repository
@@ -80,9 +80,8 @@ def uninstall(repository: Repository) -> list[str]:
 @contextmanager
 def _configuring(repository: Repository) -> Iterator[Callable[..., None]]:
     """Yield what runs `git config` so that, where it is killed, its lock does not outlive it."""
-    with store_lock(repository.prov_dir / "lock") as lock:
-        if left_moving(repository):
-            release_dead_locks(repository)
+    with store_lock(repository.lock_path) as lock:
+        mend(repository)
 
         def configure(*arguments: str) -> None:
             announcement = announce(repository, {CONFIG: None})

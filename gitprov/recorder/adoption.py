@@ -35,7 +35,7 @@ def adopt_dead_runs(store: Store) -> Adopted:
     nothing can be written.
     """
     done = Adopted()
-    waiting = [journal for journal in store.journal.runs() if not journal.is_finished]
+    waiting = [journal for journal in store.journal.runs() if _is_unfinished(journal)]
     if not waiting:
         return done
     dead_after = store.repository.config.duration("prov.deadafter", DEAD_AFTER_SECONDS)
@@ -48,10 +48,20 @@ def adopt_dead_runs(store: Store) -> Adopted:
     return done
 
 
+def _is_unfinished(journal: JournalRun) -> bool:
+    """Say whether a run waits for its end; one that we cannot read is for others to look after."""
+    try:
+        return not journal.is_finished
+    except OSError:
+        return False
+
+
 def _needs_care(journal: JournalRun, dead_after: float) -> bool:
     """Say whether a run is dead, damaged, or nothing but a folder that was left."""
     try:
         return journal.is_orphaned(dead_after=dead_after) or _never_began(journal)
+    except OSError:
+        return False
     except GitprovError:
         return not journal.is_finished
 

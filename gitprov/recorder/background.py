@@ -12,6 +12,9 @@ import threading
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.store import Store
 
+# A drain takes milliseconds, unless it waits for another one.
+_LONGEST_WAIT_SECONDS = 5
+
 
 class BackgroundDrain:
     """Takes stores whose journals hold finished runs; remembers what went wrong."""
@@ -22,7 +25,7 @@ class BackgroundDrain:
         self._idle = threading.Event()
         self._idle.set()
         self._problems: list[str] = []
-        os.register_at_fork(after_in_child=self._forget)
+        os.register_at_fork(before=self._let_finish, after_in_child=self._forget)
 
     def take(self, store: Store) -> None:
         """Drain the journal of a store, soon, and close the store; the caller is done with it."""
@@ -75,6 +78,10 @@ class BackgroundDrain:
             stores = [store for store in self._waiting if store.journal.folder == first]
             self._waiting = [store for store in self._waiting if store not in stores]
             return stores
+
+    def _let_finish(self) -> None:
+        """Wait before a fork: a child must not hold the store's lock, or the pipe to a git."""
+        self._idle.wait(_LONGEST_WAIT_SECONDS)
 
     def _forget(self) -> None:
         """Begin anew: a forked child has no threads, and its parent drains what is the parent's."""

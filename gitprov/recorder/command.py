@@ -22,6 +22,7 @@ from gitprov.recorder.assembly import Ending
 from gitprov.recorder.contribution import Contribution
 from gitprov.recorder.jobs import take_place
 from gitprov.recorder.joined import outer_run_id, variables_for
+from gitprov.recorder.ranks import RANKS_VARIABLE
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.payload import OUTPUT_LOG, OUTPUT_TAIL, PLAIN_TEXT_BYTES
 from gitprov.store.store import Store
@@ -77,6 +78,8 @@ class CommandRun:
             env |= variables_for(to)
             env[METRICS_VARIABLE] = str(to.metrics_lines)
         if (run := self.run) is not None:
+            if not run.store.repository.config.flag("prov.ranks", default=True):
+                env[RANKS_VARIABLE] = "off"
             self._spool = self._guarded("the output is not kept", lambda: _spool_for(run))
         return run_command(self.options.argv, env=env, spool=self._spool)
 

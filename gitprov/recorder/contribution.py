@@ -135,8 +135,9 @@ class Contribution:
 def take_reported_lines_of_all(journal: JournalRun) -> None:
     """Add what the commands of all ranks have appended to their metrics files."""
     for path in sorted(journal.path.glob(f"{_METRICS_LINES}*")):
-        rank = path.name.removeprefix(_METRICS_LINES).removeprefix(".")
-        Contribution(journal, None, rank=int(rank or 0)).take_reported_lines()
+        rank = path.name.removeprefix(_METRICS_LINES).removeprefix(".") or "0"
+        if rank.isdecimal():  # a command may have files of its own beside it
+            Contribution(journal, None, rank=int(rank)).take_reported_lines()
 
 
 def _batched(items: Iterable[T]) -> Iterator[list[T]]:

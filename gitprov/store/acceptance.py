@@ -17,7 +17,7 @@ from gitprov.model.run import Run
 from gitprov.model.wording import printable, run_line
 from gitprov.store.chain_checks import check_entry, check_keep, check_payload
 from gitprov.store.environment_trees import EnvironmentTrees
-from gitprov.store.git_locks import has_locks, left_moving, release_dead_locks
+from gitprov.store.git_locks import mend, release_dead_locks
 from gitprov.store.join import join_chains
 from gitprov.store.known_records import Arriving, KnownRecords
 from gitprov.store.ledger import list_entries, read_entries
@@ -64,8 +64,7 @@ def accept(store: Store) -> Accepted:
     read: list[RemoteTip] = []
     refused: dict[RemoteTip, str] = {}
     with store_lock(store.lock_path) as lock:
-        if left_moving(store.repository) or has_locks(store.repository):
-            release_dead_locks(store.repository)
+        mend(store.repository)
         acceptance = _Acceptance(store, lock)
         for tip in _unsettled(store, refs):
             if not acceptance.has(tip):

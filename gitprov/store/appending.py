@@ -15,7 +15,7 @@ from gitprov.codec.canonical import Document
 from gitprov.codec.records import MAX_SEQUENCE, decode_record, encode_document
 from gitprov.errors import GitFailed, MalformedRecord, StoreBusy, StoreDamaged
 from gitprov.model.run import RUN_SCHEMA, Run
-from gitprov.store.git_locks import has_locks, left_moving, release_dead_locks
+from gitprov.store.git_locks import mend, release_dead_locks
 from gitprov.store.ledger import list_entries, read_entries
 from gitprov.store.pack import release_leftovers
 from gitprov.store.ref_moves import Changes, RefMoved, move_refs
@@ -38,8 +38,7 @@ _ATTEMPTS = 5
 def clear_up(store: Store) -> None:
     """Put right what those have left who were killed while appending."""
     release_leftovers(store.repository.common_dir)
-    if left_moving(store.repository) or has_locks(store.repository):
-        release_dead_locks(store.repository)
+    mend(store.repository)
 
 
 def attempt(store: Store, lock: int | None, action: Callable[["Appending"], T]) -> T:
@@ -117,7 +116,15 @@ class Appending:
             self._write(ready, anew=False)
 
     def remember(self) -> None:
-        """Cache the end of the chain, once all that might say otherwise is gone for good."""
+        """Cache the end of the chain, once all that might say otherwise is gone for good.
+
+        Not while a run is in the journal, too: it is by the entries since the cached end that the
+        next attempt knows it.
+        """
+        if self.recorded and self.recorded.intersection(
+            run.id for run in self._store.journal.runs()
+        ):
+            return
         save_chain_end(self._store.repository.prov_dir, self._writer, self.end)
 
     def stage(self, ready: Sequence[Ready], *, careful: bool = False, anew: bool = True) -> Staging:
@@ -133,7 +140,9 @@ class Appending:
 
     def land(self, staging: Staging) -> None:
         """Make what was written reachable; raise RefMoved or OSError."""
-        self._move(staging.moves, fsync=self._store.fsync)
+        # Git moves them in this order: once the ledger has a run, so has all that goes with it.
+        moves = dict(sorted(staging.moves.items(), key=lambda move: move[0].startswith(LEDGER)))
+        self._move(moves, fsync=self._store.fsync)
         self._place.refs.update({ref: new for ref, (_, new) in staging.moves.items() if new})
         if placed := staging.end:
             # More may have been sealed since.

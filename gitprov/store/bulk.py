@@ -19,6 +19,7 @@ from gitprov.store.appending import Appending, attempt, clear_up
 from gitprov.store.consolidation import consolidate
 from gitprov.store.known_records import KnownRecords
 from gitprov.store.lock import store_lock
+from gitprov.store.refs import LEDGER, list_refs
 from gitprov.store.staging import Ready, Staging
 from gitprov.store.store import Store
 
@@ -49,18 +50,22 @@ def append_many(
         if environment_digest(files) != digest:
             raise IntegrityError(f"an environment does not have the digest {digest.hex()}")
     store.repository.require_writable()
-    known = KnownRecords(store)
+    known, tips = KnownRecords(store), list_refs(store.repository.git, LEDGER)
     written: dict[str, None] = {}
     remaining = iter(manifests)
     while some := list(islice(remaining, _LOCKED_RUNS)):
-        fresh = {
-            run_id: document
-            for document in some
-            if not known.contents(run_id := str(document.get("id")))
-        }
         with store_lock(store.lock_path) as lock, _without_collections():
             clear_up(store)
+            # Another import may have brought some of them since we last had the lock.
+            if tips != (tips := list_refs(store.repository.git, LEDGER)):
+                known = KnownRecords(store)
+            fresh: dict[str, Document] = {}
+            for document in some:
+                run_id = str(document.get("id"))
+                if run_id not in written and not known.has(run_id):
+                    fresh.setdefault(run_id, document)
             attempt(store, lock, partial(_append, fresh, environments, written))
+            tips = list_refs(store.repository.git, LEDGER)
     consolidate(store)
     return list(written)
 
@@ -72,16 +77,24 @@ def _append(
     appending: Appending,
 ) -> None:
     """Write runs in chunks. While git takes one in, the next is made."""
+    # A git that died at it has moved the ref all the same.
+    written |= dict.fromkeys(run_id for run_id in fresh if run_id in appending.recorded)
     remaining = iter([document for run_id, document in fresh.items() if run_id not in written])
+    problem: MalformedRecord | IntegrityError | None = None
     with ExitStack() as protected, ThreadPoolExecutor(1) as pool:
         storing: tuple[Staging, Future[None]] | None = None
         while True:
-            ready = list(_ready(islice(remaining, _CHUNK_RUNS), environments, appending))
+            try:
+                ready = list(_ready(islice(remaining, _CHUNK_RUNS), environments, appending))
+            except (MalformedRecord, IntegrityError) as error:
+                ready, problem = [], error
             if storing is not None:
                 staging, stored = storing
                 stored.result()
                 appending.land(staging)
                 written |= dict.fromkeys(staging.run_ids)
+            if problem is not None:
+                raise problem
             if not ready:
                 break
             staging = appending.stage(ready)

@@ -16,11 +16,14 @@ from pathlib import Path
 
 from gitprov.errors import GitFailed, StoreBusy
 from gitprov.store.durable import sync_folders
+from gitprov.store.git import syncing
 from gitprov.store.lock import store_lock
 from gitprov.store.store import Store
 
 _WIDTH = 16
 _LARGEST_BYTES = 32 << 20
+# Kept by somebody; fetched with objects left out; unreachable objects on their way out.
+_SPECIAL = ("keep", "promisor", "mtimes")
 # What git itself takes for the longest gc, before it disregards the lock file of one.
 _LONGEST_GC_SECONDS = 12 * 3600
 
@@ -71,7 +74,7 @@ def _merge(store: Store, level: int, names: list[str]) -> None:
     output = store.repository.git.run(
         "pack-objects", "--quiet", "--stdin-packs", "--delta-base-offset", str(folder / "pack"),
         stdin="".join(f"pack-{name}.pack\n" for name in names).encode(),
-        config=[f"core.fsync={'all' if store.fsync else 'none'}"],
+        config=syncing(fsync=store.fsync),
     )  # fmt: skip
     merged = output.split()[-1].decode()
     if store.fsync:
@@ -85,7 +88,7 @@ def _merge(store: Store, level: int, names: list[str]) -> None:
         if not _is_ours(folder, name):
             continue
         # The index first: without it, no git takes the pack for whole.
-        for suffix in ("idx", "rev", "pack"):
+        for suffix in ("idx", "rev", "bitmap", "pack"):
             (folder / f"pack-{name}.{suffix}").unlink(missing_ok=True)
 
 
@@ -130,7 +133,7 @@ def _is_ours(folder: Path, name: str) -> bool:
         with suppress(FileNotFoundError):
             if made <= (folder / index).stat().st_mtime_ns:
                 return False
-    return not (folder / f"pack-{name}.keep").exists()
+    return not any((folder / f"pack-{name}.{suffix}").exists() for suffix in _SPECIAL)
 
 
 def _save(common_dir: Path, lines: Iterable[tuple[int, str]]) -> None:

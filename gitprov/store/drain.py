@@ -57,7 +57,7 @@ def drain(store: Store, *, wait: float = 60.0) -> Drained:
         lock = store_lock(
             store.lock_path,
             timeout=wait,
-            overtaken=lambda: not any(run.is_finished for run in waiting),
+            overtaken=lambda: not any(run.path.exists() for run in waiting),
         )
         with lock as held:
             clear_up(store)
@@ -69,7 +69,13 @@ def drain(store: Store, *, wait: float = 60.0) -> Drained:
 
 
 def _finished(store: Store) -> list[JournalRun]:
-    return [run for run in store.journal.runs() if run.is_finished]
+    """Return the runs that are acknowledged, but for those of others that we may not read."""
+    found = []
+    for run in store.journal.runs():
+        with suppress(OSError):
+            if run.is_finished:
+                found.append(run)
+    return found
 
 
 def _batches(runs: Iterable[JournalRun]) -> Iterator[list[JournalRun]]:

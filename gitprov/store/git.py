@@ -32,6 +32,12 @@ _LOCAL_VARIABLES = frozenset(
 )
 
 
+def syncing(*, fsync: bool) -> list[str]:
+    """Return the configuration with which git makes durable what it writes, or leaves it."""
+    # The method, too: the user may have set one that only starts the writing.
+    return ["core.fsync=all", "core.fsyncMethod=fsync"] if fsync else ["core.fsync=none"]
+
+
 def git_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment for a git process of ours."""
     env = {name: value for name, value in os.environ.items() if name not in _LOCAL_VARIABLES}

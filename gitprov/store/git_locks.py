@@ -4,8 +4,8 @@ Git never breaks a lock: what a killed git leaves would block a ref for ever, an
 nobody. So before a git of ours changes what others may change, too, a file in
 `<common dir>/prov/moving/` announces what, and where to (`announced`). That git shares the store's
 lock: whoever gets it and finds the file knows that this git is dead, and that a lock with the
-announced value in it is nobody else's. An empty one might be; it is dead where no git is alive
-that is as old, or where it is older than git ever holds one. Specification: section 9.3.
+announced value in it is nobody else's. An empty one might be; it is dead where it is seconds old
+and no git is alive that is as old. Specification: section 9.3.
 """
 
 import os
@@ -69,6 +69,12 @@ def has_locks(repository: Repository) -> bool:
     return any(path.exists() for path in _lock_files(repository.common_dir, {}))
 
 
+def mend(repository: Repository) -> None:
+    """Clear up after a git that was killed, where there is anything to; under the store's lock."""
+    if left_moving(repository) or has_locks(repository):
+        release_dead_locks(repository)
+
+
 def release_dead_locks(repository: Repository) -> list[GitLock]:
     """Remove the locks that are known to be dead; return the others. Under the store's lock.
 
@@ -103,7 +109,7 @@ def git_locks(repository: Repository) -> list[GitLock]:
                 proof = _proof_by_plan(plan, value, made)
             if proof is None and is_local(path):
                 proof = _proof_by_age(name, made)
-            ripens = proof is None and age <= LONGEST_SECONDS
+            ripens = proof is None and -1 <= age <= LONGEST_SECONDS
             ripens = ripens and (plan is not None or name.startswith(REMOTE))
             found.append(GitLock(path, age, proof, ripens))
     return found
@@ -114,7 +120,7 @@ def _proof_by_plan(plan: _Announced, value: str, made: float) -> str | None:
     if plan.value and value == plan.value:
         return killed
     fits = plan.value.startswith(value) or not plan.value
-    ripe = time.time() - made > LONGEST_SECONDS or not _git_lives_since(made)
+    ripe = time.time() - made > LONGEST_SECONDS and not _git_lives_since(made)
     return killed if fits and made >= plan.since and ripe else None
 
 
@@ -180,11 +186,25 @@ def _git_lives_since(moment: float) -> bool:
             words = rest.split()
             if "(git" not in name or words[0] in "ZX":
                 continue
-            if _HARMLESS.intersection((process / "cmdline").read_bytes().split(b"\0")):
+            if _subcommand((process / "cmdline").read_bytes().split(b"\0")) in _HARMLESS:
                 continue
             if boot + int(words[19]) / ticks < moment + 1:
                 return True
     return not boot
+
+
+def _subcommand(words: list[bytes]) -> bytes:
+    """Return which command of git's a command line is."""
+    program = words[0].rpartition(b"/")[2]
+    if program.startswith(b"git-"):
+        return program.removeprefix(b"git-")
+    rest = iter(words[1:])
+    for word in rest:
+        if word in (b"-c", b"-C"):
+            next(rest, None)
+        elif not word.startswith(b"-"):
+            return word
+    return b""
 
 
 def _boot_time() -> float:

@@ -48,6 +48,10 @@ class KnownRecords:
         """Count the records of a chain that was joined among those that are here."""
         self._taken |= contents
 
+    def has(self, record_id: str) -> bool:
+        """Say whether any record is here under an id."""
+        return record_id in self._taken or record_id in self._folders
+
     def contents(self, record_id: str) -> set[Content]:
         """Return what is here under an id: one content, unless damage was done before."""
         if record_id in self._taken:

@@ -49,7 +49,7 @@ def is_known_dead(owner: Mapping[str, Any]) -> bool:
 
     That tells only of processes of this machine since its start, and of this container.
     """
-    return _is_near(owner) and not _is_running(owner)
+    return is_near(owner) and not _is_running(owner)
 
 
 def is_dead(owner: Mapping[str, Any], alive: Path, *, dead_after: float) -> bool:
@@ -59,7 +59,7 @@ def is_dead(owner: Mapping[str, Any], alive: Path, *, dead_after: float) -> bool
     alone, so that there is no heartbeat. A heartbeat counts as lost after `dead_after` seconds, or
     five minutes where that is more.
     """
-    if _is_near(owner):
+    if is_near(owner):
         return is_known_dead(owner)
     held = _is_locked(alive)
     if held or not owner.get("boot"):
@@ -71,7 +71,7 @@ def is_dead(owner: Mapping[str, Any], alive: Path, *, dead_after: float) -> bool
         # Local to both, so its machine was this one, before a reboot. Seen through the network,
         # the owner is on the machine that has the disk; only that can tell.
         return not same_machine and is_local(alive.parent)
-    return _silence(alive) > max(dead_after, _SHORTEST_SECONDS)
+    return silence(alive) > max(dead_after, _SHORTEST_SECONDS)
 
 
 class LifeSign:
@@ -167,7 +167,7 @@ def process_start(pid: int) -> str:
     return "" if words[0] in "ZX" else words[19]
 
 
-def _is_near(owner: Mapping[str, Any]) -> bool:
+def is_near(owner: Mapping[str, Any]) -> bool:
     """Say whether a process has its number from the kernel and the container that we run in."""
     return bool(owner.get("boot") == _boot_id() and owner.get("pids") == _pid_namespace())
 
@@ -181,7 +181,8 @@ def _is_running(owner: Mapping[str, Any]) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
+        # Another user's, and perhaps hidden from us.
+        return process_start(pid) in ("", owner.get("started", ""))
     # The number may have been given to another process since.
     return bool(owner.get("started", "") == process_start(pid))
 
@@ -203,7 +204,7 @@ def _is_locked(alive: Path) -> bool | None:
         os.close(descriptor)
 
 
-def _silence(alive: Path) -> float:
+def silence(alive: Path) -> float:
     """Return for how many seconds nothing was heard, by the clock of the filesystem.
 
     Zero where that cannot be known.

@@ -23,6 +23,18 @@ _LONGEST_PAUSE = 0.05
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """Close the locks in a forked child: they are its parent's, and of the gits it starts."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
 class Overtaken(Exception):
     """While we waited for the lock, its holder did our work, too."""
 
@@ -38,11 +50,13 @@ def store_lock(
     """
     wait = _Wait(path, time.monotonic() + timeout, overtaken)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    _held.add(descriptor)
     try:
         if _flocked(descriptor, wait):
             yield descriptor
             return
     finally:
+        _held.discard(descriptor)
         os.close(descriptor)
     with owned_file(owner_file(path), wait):
         yield None

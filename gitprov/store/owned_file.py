@@ -13,10 +13,11 @@ from pathlib import Path
 from gitprov.codec import canonical
 from gitprov.codec.canonical import Document
 from gitprov.errors import MalformedRecord, StoreBusy
-from gitprov.store.liveness import current_process, is_known_dead
+from gitprov.store.liveness import current_process, is_known_dead, is_near, silence
 
 # A git that a dead owner has started may be at work for a moment yet.
 _GRACE_SECONDS = 5
+_LONGEST_SECONDS = 3600
 
 
 @contextmanager
@@ -60,10 +61,18 @@ def _linked(mine: Path, path: Path) -> bool:
     return True
 
 
+def _is_silent(owner: Document, path: Path) -> bool:
+    """Say whether an owner on another machine, or before a reboot, has held it for too long.
+
+    The lock is held for a drain, which takes seconds.
+    """
+    return not is_near(owner) and silence(path) > _LONGEST_SECONDS
+
+
 def _remove_if_dead(path: Path) -> None:
     """Remove the file of a dead owner; only one process at a time may, or one took a live one's."""
     owner = owner_of(path)
-    if owner is None or not is_known_dead(owner):
+    if owner is None or not (is_known_dead(owner) or _is_silent(owner, path)):
         return
     breaking = path.with_name(f"{path.name}.breaking")
     try:

@@ -5,10 +5,7 @@ arrives through `git index-pack --keep` is: gc leaves packs with a `.keep` file 
 is added, a ref is moved, and only then the protection goes (`Written.release`).
 """
 
-import errno
 import hashlib
-import os
-import re
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,7 +15,7 @@ from typing import NamedTuple
 from gitprov.errors import GitFailed
 from gitprov.store.consolidation import remember_pack, remembered_packs
 from gitprov.store.durable import sync_folders
-from gitprov.store.git import Git
+from gitprov.store.git import Git, syncing
 from gitprov.store.objects import (
     MODE_FILE,
     MODE_TREE,
@@ -36,8 +33,6 @@ _LEVEL = 4
 _TINY = 128
 _ATTEMPTS = 4
 _KEEP_MESSAGE = "gitprov: being linked"
-# What git itself writes there.
-_KEPT_BY_FETCH = re.compile(r"fetch-pack ([0-9]{1,9}) on (.+)\Z")
 
 # A folder's content by name: a blob's bytes, a sub-folder, or the id of an object that is there.
 Files = Mapping[str, "bytes | Files | Existing"]
@@ -127,7 +122,7 @@ def _keep_file(common_dir: Path, name: str) -> Path:
 def _index(git: Git, pack: bytes, *, strict: bool, fsync: bool) -> None:
     """Let git take a pack in."""
     arguments = ["--stdin", f"--keep={_KEEP_MESSAGE}", *(["--strict"] if strict else [])]
-    config = [f"core.fsync={'all' if fsync else 'none'}"]
+    config = syncing(fsync=fsync)
     for _ in range(_ATTEMPTS - 1):
         # `git gc --prune=now` removes temporary files that are in use, index-pack's too.
         with suppress(GitFailed):
@@ -143,28 +138,16 @@ def release_leftovers(common_dir: Path) -> None:
 
 
 def leftovers(common_dir: Path) -> list[Path]:
-    """Return the files that keep packs from gc and whose makers are dead; under the lock."""
+    """Return the files that keep packs of ours from gc; under the lock, their makers are dead."""
     ours = remembered_packs(common_dir)
     found = []
     for path in (common_dir / "objects" / "pack").glob("pack-*.keep"):
         text = path.read_text(errors="replace").strip("\0\n")
         # Power loss takes any part of what was not synced.
         cut = path.stem.removeprefix("pack-") in ours and text in _KEEP_MESSAGE
-        if cut or text == _KEEP_MESSAGE or _of_a_dead_fetch(text):
+        if cut or text == _KEEP_MESSAGE:
             found.append(path)
     return found
-
-
-def _of_a_dead_fetch(text: str) -> bool:
-    """Say whether a `git fetch` has kept a pack that is known to be dead."""
-    match = _KEPT_BY_FETCH.match(text)
-    if match is None or match[2] != os.uname().nodename:
-        return False
-    try:
-        os.kill(int(match[1]), 0)
-    except OSError as error:
-        return error.errno == errno.ESRCH
-    return False
 
 
 def _entry_header(kind: int, size: int) -> bytes:

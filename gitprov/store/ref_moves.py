@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gitprov.errors import StoreBusy
 from gitprov.store.durable import sync_folders
-from gitprov.store.git import last_line
+from gitprov.store.git import last_line, syncing
 from gitprov.store.git_locks import PACKED, announce
 from gitprov.store.repository import Repository
 
@@ -41,7 +41,7 @@ def move_refs(
         "update-ref",
         "--stdin",
         stdin="\n".join(lines).encode(),
-        config=[f"core.fsync={'all' if fsync else 'none'}"],
+        config=syncing(fsync=fsync),
     )
     if result.returncode >= 0:  # else it was killed, and its locks are still there
         announcement.unlink(missing_ok=True)

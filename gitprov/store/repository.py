@@ -61,6 +61,11 @@ class Repository:
         """The folder of gitprov's own files: journal, writer, index, caches."""
         return self.common_dir / "prov"
 
+    @property
+    def lock_path(self) -> Path:
+        """The file whose lock guards the refs."""
+        return self.prov_dir / "lock"
+
     def require_work_tree(self) -> Path:
         """Return the work tree; raise NoWorkTree in a bare repository."""
         if self.work_tree is None:

@@ -38,7 +38,7 @@ class Store:
     @property
     def lock_path(self) -> Path:
         """The file whose lock guards the refs."""
-        return self.repository.prov_dir / "lock"
+        return self.repository.lock_path
 
     def refs(self) -> dict[str, str]:
         """Return all provenance refs of ours and those last seen at remotes."""

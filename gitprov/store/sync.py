@@ -17,7 +17,7 @@ from gitprov.model.run import RUN_SCHEMA
 from gitprov.store.acceptance import Accepted, accept
 from gitprov.store.consolidation import consolidate, remember_pack
 from gitprov.store.durable import sync_folders
-from gitprov.store.git import last_line
+from gitprov.store.git import last_line, syncing
 from gitprov.store.git_locks import release_dead_locks
 from gitprov.store.ledger import list_entries, read_entries
 from gitprov.store.lock import store_lock
@@ -136,7 +136,7 @@ def _push_once(store: Store, remote: str, shards: Sequence[Shard], done: Pushed)
             "push.pushOption=",
             "push.negotiate=false",
             f"remote.{remote}.mirror=false",
-            *_durably(store),
+            *syncing(fsync=store.fsync),
         ],
     )
     raced, answered = [], False
@@ -199,7 +199,7 @@ def _fetch(store: Store, remote: str, areas: Sequence[Area]) -> None:
         remote,
         *fetch_refspecs(remote, areas),
         # One pack, not loose objects in folders that nobody syncs.
-        config=[*_durably(store), "fetch.unpackLimit=1"],
+        config=[*syncing(fsync=store.fsync), "fetch.unpackLimit=1"],
     )
     if result.returncode != 0:
         raise RemoteFailed(f"cannot fetch from {remote}: {last_line(result.stderr)}")
@@ -214,11 +214,6 @@ def _fetch(store: Store, remote: str, areas: Sequence[Area]) -> None:
 
 def _pack_names(packs: Path) -> set[str]:
     return {path.stem.removeprefix("pack-") for path in packs.glob("pack-*.idx")}
-
-
-def _durably(store: Store) -> list[str]:
-    """Return the configuration with which git syncs what it writes: an empty ref stops it."""
-    return ["core.fsync=all"] if store.fsync else []
 
 
 def _count(store: Store, remote: str, shards: Sequence[Shard], done: Pushed) -> None:

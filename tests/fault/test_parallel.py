@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from gitprov.policy.verify import verify
+from tests.support.beside_gc import Crowd, record_beside_gc
 from tests.support.repositories import Clone, clean_environment
 from tests.support.runs import run_ids, runs
 
@@ -74,6 +75,14 @@ def test_parallel_runs_beside_gc(tmp_path: Path) -> None:
     assert findings.total("unknown") == 0
     assert clone.git("fsck", "--strict", "--no-dangling") == ""
     assert not list((clone.path / ".git" / "objects" / "pack").glob("*.keep"))
+
+
+def test_crowd_beside_gc(tmp_path: Path) -> None:
+    """The short form of a part of `scripts/torture`."""
+    outcome = record_beside_gc(Crowd(processes=64, runs=3), tmp_path / "clone")
+    assert outcome.tried == 192
+    assert outcome.lost == []
+    assert outcome.wrong == []
 
 
 def test_parallel_commands(tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from typing import NamedTuple
 from tests.support.repositories import clean_environment
 
 # Prints, for each run, its id and for how long `finish` took, as soon as it is acknowledged.
+# Warnings go to stderr, each of them.
 _WORKER = """
-import sys, time
+import sys, time, warnings
 import gitprov
 
+warnings.simplefilter("always", gitprov.GitprovWarning)
 for number in range(int(sys.argv[1])):
     run = gitprov.start_run(params={f"param{i}": i * 0.5 for i in range(20)})
     run.log_metrics({f"metric{i}": number + i / 7 for i in range(20)})
@@ -29,10 +31,11 @@ for number in range(int(sys.argv[1])):
 
 
 class Acknowledged(NamedTuple):
-    """The ids of the runs that were acknowledged, and how long each took, in milliseconds."""
+    """The ids of the runs that were acknowledged, how long each took, and what was warned of."""
 
     ids: list[str]
     milliseconds: list[float]
+    warnings: list[str]
 
     def quantile(self, share: float) -> float:
         """Return the time within which so large a share was acknowledged."""
@@ -44,21 +47,26 @@ def record_at_once(path: Path, *, processes: int, runs: int, timeout: float = 36
     """Let so many processes record so many runs each, and wait for all of them."""
     workers = [
         subprocess.Popen(
-            [sys.executable, "-W", "error::gitprov.GitprovWarning", "-c", _WORKER, str(runs)],
+            [sys.executable, "-c", _WORKER, str(runs)],
             cwd=path, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL, text=True,
         )
         for _ in range(processes)
     ]  # fmt: skip
-    done = Acknowledged([], [])
-    for worker in workers:
-        output, errors = worker.communicate(timeout=timeout)
-        if worker.returncode != 0:
-            raise AssertionError(f"a recording process exited {worker.returncode}\n{errors}")
-        for line in output.splitlines():
-            run_id, took = line.split()
-            done.ids.append(run_id)
-            done.milliseconds.append(float(took) * 1000)
+    done = Acknowledged([], [], [])
+    try:
+        for worker in workers:
+            output, errors = worker.communicate(timeout=timeout)
+            if worker.returncode != 0:
+                raise AssertionError(f"a recording process exited {worker.returncode}\n{errors}")
+            done.warnings.extend(errors.splitlines())
+            for line in output.splitlines():
+                run_id, took = line.split()
+                done.ids.append(run_id)
+                done.milliseconds.append(float(took) * 1000)
+    finally:
+        for worker in workers:
+            worker.kill()
     return done
 
 

@@ -193,8 +193,8 @@ def test_whatever_happens_meanwhile(
 ) -> None:
     ids = record(store, before)
     meanwhile(store)
-    ids += record(store, 3 * WIDTH)
-    assert len(packs(store)) < before + 3 * WIDTH
+    ids += record(store, 4 * WIDTH)
+    assert len(packs(store)) < before + 4 * WIDTH
     sound(clone, ids)
     ids += record(store, WIDTH)
     assert len(listed(store)) < 2 * WIDTH
@@ -240,7 +240,7 @@ def test_git_that_fails_changes_nothing(store: Store, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("narrow")
-@pytest.mark.parametrize("step", range(1, 3 + 3 * WIDTH))
+@pytest.mark.parametrize("step", range(1, 3 + 4 * WIDTH))
 def test_killed_between_any_two_steps(
     clone: Clone, store: Store, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
@@ -262,7 +262,7 @@ def test_killed_between_any_two_steps(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", dying(Path.unlink))
         patch.setattr(Path, "replace", dying(Path.replace))
-        if step < 2 + 3 * WIDTH:
+        if step < 2 + 4 * WIDTH:
             with pytest.raises(Killed):
                 drain(store)
         else:
