@@ -190,7 +190,7 @@ class CommandRun:
         return missing
 
     def _close_spool(self, run: ActiveRun, spool: OutputSpool) -> dict[str, str]:
-        spool.close()
+        spool.close(fsync=run.store.fsync)
         if spool.size == 0 and not spool.fault:
             run.contribution.journal.payload(OUTPUT_LOG).unlink(missing_ok=True)
         elif spool.size > PLAIN_TEXT_BYTES:

@@ -21,7 +21,7 @@ from gitprov.recorder.ranks import Rank, job_key, rank_of
 from gitprov.store.journal import JournalRun
 from gitprov.store.store import Store
 
-# Which process of a rank has its place in the job's run.
+# Which process of a rank has its place in the run of which job.
 _PLACED_VARIABLE = "GITPROV_PLACED"
 _KEPT_SECONDS = 7 * 24 * 3600
 _numbers = itertools.count(1)
@@ -42,13 +42,15 @@ def take_place(store: Store) -> Place | None:
     OSError where nothing can be written.
     """
     rank = rank_of(os.environ)
-    if os.environ.get(_PLACED_VARIABLE, str(os.getpid())) != str(os.getpid()):
-        return None  # a tool that a rank has started, whose variables it has inherited
     if rank is None or not store.repository.config.flag("prov.ranks", default=True):
         return None
     key = job_key(rank, os.environ)
     if key is None:
         return None
+    job = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
+    other, _, known = os.environ.get(_PLACED_VARIABLE, "").partition(" ")
+    if known == job and other != str(os.getpid()):
+        return None  # a tool that a rank has started, whose variables it has inherited
     store.repository.require_writable()
     words = f"{key}\n{next(_numbers)}".encode(errors="surrogateescape")
     name = hashlib.sha256(words).hexdigest()[:32]
@@ -61,7 +63,7 @@ def take_place(store: Store) -> Place | None:
         raise
     if journal.id == outer_run_id():
         return None  # a child of a rank: it has inherited the variables
-    os.environ[_PLACED_VARIABLE] = str(os.getpid())
+    os.environ[_PLACED_VARIABLE] = f"{os.getpid()} {job}"
     return _place(claims, name, journal, rank)
 
 

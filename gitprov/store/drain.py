@@ -28,7 +28,7 @@ from gitprov.store.staging import Ready
 from gitprov.store.store import Store
 
 # A batch is held in memory: so many runs, or so many bytes of journal.
-_BATCH_RUNS = 1000
+_BATCH_RUNS = 250
 _BATCH_BYTES = 256 << 20
 
 
@@ -44,7 +44,7 @@ def drain(store: Store, *, wait: float = 60.0) -> Drained:
     """Write the finished runs of the journal into the ledger: all that are there once we may.
 
     Who waits for another drain waits no longer than it takes until the runs that were there at
-    the call are gone. Raises StoreBusy where that takes more than `wait` seconds, GitFailed or
+    the call are gone. Raises StoreBusy where none of them goes in `wait` seconds, GitFailed or
     OSError where nothing can be written, StoreDamaged where our chain cannot go on; the journal
     keeps the runs then.
     """
@@ -57,7 +57,7 @@ def drain(store: Store, *, wait: float = 60.0) -> Drained:
         lock = store_lock(
             store.lock_path,
             timeout=wait,
-            overtaken=lambda: not any(run.path.exists() for run in waiting),
+            left=lambda: sum(run.path.exists() for run in waiting),
         )
         with lock as held:
             clear_up(store)

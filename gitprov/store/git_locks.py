@@ -195,9 +195,10 @@ def _git_lives_since(moment: float) -> bool:
 
 def _subcommand(words: list[bytes]) -> bytes:
     """Return which command of git's a command line is."""
-    program = words[0].rpartition(b"/")[2]
-    if program.startswith(b"git-"):
-        return program.removeprefix(b"git-")
+    for word in words[:2]:  # a script, such as ours, stands behind its interpreter
+        program = word.rpartition(b"/")[2]
+        if program.startswith(b"git-"):
+            return program.removeprefix(b"git-")
     rest = iter(words[1:])
     for word in rest:
         if word in (b"-c", b"-C"):

@@ -41,14 +41,15 @@ class Overtaken(Exception):
 
 @contextmanager
 def store_lock(
-    path: Path, *, timeout: float = 60.0, overtaken: Callable[[], bool] | None = None
+    path: Path, *, timeout: float = 60.0, left: Callable[[], int] | None = None
 ) -> Iterator[int | None]:
     """Hold the lock while the block runs; yields the descriptor that holds it, if one does.
 
-    Raises StoreBusy when another process holds it for longer than `timeout` seconds, and Overtaken
-    once `overtaken` says that waiting is of no use any more.
+    `left` says how much is left to do of what we want the lock for: others may do it meanwhile.
+    Raises Overtaken once that is nothing, and StoreBusy when another process holds the lock for
+    longer than `timeout` seconds in which nothing of it was done.
     """
-    wait = _Wait(path, time.monotonic() + timeout, overtaken)
+    wait = _Wait(path, timeout, left)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     _held.add(descriptor)
     try:
@@ -70,15 +71,20 @@ def owner_file(path: Path) -> Path:
 class _Wait:
     """A pause between two tries, until the time is over."""
 
-    def __init__(self, path: Path, deadline: float, overtaken: Callable[[], bool] | None) -> None:
+    def __init__(self, path: Path, timeout: float, left: Callable[[], int] | None) -> None:
         self._path = path
-        self._deadline = deadline
-        self._overtaken = overtaken
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
+        self._count = left
+        self._left = -1
         self._pause = _SHORTEST_PAUSE
 
     def __call__(self) -> None:
-        if self._overtaken is not None and self._overtaken():
+        left = self._count() if self._count is not None else self._left
+        if left == 0:
             raise Overtaken
+        if left != self._left:
+            self._left, self._deadline = left, time.monotonic() + self._timeout
         if time.monotonic() > self._deadline:
             raise StoreBusy(
                 f"another process holds {self._path}; try again, or see who with: git prov doctor"

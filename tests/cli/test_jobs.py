@@ -276,8 +276,39 @@ with gitprov.start_run() as run:
     assert [run["links"] for run in children] == [[{"rel": "part_of", "id": parent}]] * 2
 
 
-def test_ranks_within_one_recorded_command(clone: Clone) -> None:
-    """The run around them is theirs; their metrics are told apart."""
+def test_tool_that_a_rank_starts_after_its_run_has_a_run_of_its_own(clone: Clone) -> None:
+    """It has inherited the rank's variables, but is not the rank."""
+    program = """
+import gitprov, subprocess, sys
+with gitprov.start_run(name="job") as run: pass
+code = "import gitprov; gitprov.start_run(name='tool').finish()"
+subprocess.run([sys.executable, "-c", code], check=True)
+"""
+    for rank in (1, 0):
+        done = clone.call(sys.executable, "-c", program, check=True, **slurm(rank, 2))
+        assert done.stderr == ""
+    assert sorted(run["name"] for run in recorded(clone)) == ["job", "tool", "tool"]
+
+
+def test_job_that_a_rank_starts_is_a_job(clone: Clone) -> None:
+    program = """
+import gitprov, os, subprocess, sys
+with gitprov.start_run(name="outer") as run: pass
+code = "import gitprov\\nwith gitprov.start_run(name='inner') as run: run.log_metrics({'loss': 1})"
+for rank in "10":
+    job = {**os.environ, "SLURM_STEP_ID": "7", "SLURM_PROCID": rank}
+    subprocess.run([sys.executable, "-c", code], env=job, check=True)
+"""
+    clone.call(sys.executable, "-c", program, check=True, **slurm(0, 2))
+    inner, outer = recorded(clone)
+    assert (inner["name"], outer["name"]) == ("inner", "outer")
+    assert metrics(inner) == {"loss": 1, "loss.rank1": 1}
+
+
+@pytest.mark.parametrize("ranks", ["on", "off"])
+def test_ranks_within_one_recorded_command(clone: Clone, ranks: str) -> None:
+    """The run around them is theirs; their metrics are told apart, unless they are no ranks."""
+    clone.git("config", "prov.ranks", ranks)
     program = """
 import gitprov, os
 with gitprov.start_run() as run:
@@ -286,7 +317,8 @@ with gitprov.start_run() as run:
     script = 'for rank in 1 0 2; do SLURM_PROCID=$rank SLURM_STEP_NUM_TASKS=3 "$0" -c "$1"; done'
     clone.prov("run", "--", "sh", "-c", script, sys.executable, program)
     [run] = recorded(clone)
-    assert metrics(run) == {"loss": 0, "loss.rank1": 1, "loss.rank2": 2}
+    told_apart = {"loss": 0, "loss.rank1": 1, "loss.rank2": 2}
+    assert metrics(run) == (told_apart if ranks == "on" else {"loss": 2})
 
 
 class TestCommand:

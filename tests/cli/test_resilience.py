@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.repositories import Clone, clean_environment
+from tests.support.runs import finish
 
 PROV = [sys.executable, "-m", "gitprov"]
 MANY = "import os\nwith open(os.environ['GITPROV_METRICS'], 'a') as lines:\n"
@@ -71,6 +74,61 @@ def test_a_damaged_journal_holds_up_no_other_run(clone: Clone, content: bytes) -
     assert len(runs(clone)) == 2
     if content != b"\x81\xa5owner\x80":  # well-formed: of a process that cannot be told dead
         assert (clone.path / ".git/prov/rejected" / ("k" * 32)).is_dir()
+
+
+@pytest.fixture
+def locked_out() -> Iterator[tuple[Clone, Path, list[str]]]:
+    """Yield a clone, a run's folder in its journal that we may not read, and who `we` are.
+
+    Nothing keeps root from reading, so that somebody else looks where we are root.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        clone = Clone.make(top / "repo")
+        clone.prov("run", "--quiet", "--", "sh", "-c", "kill -9 $PPID", check=False)
+        finish(clone.store())
+        theirs = clone.store().journal.create("k" * 32)
+        somebody: list[str] = []
+        if os.geteuid() == 0:
+            somebody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+            for path in (top, *top.rglob("*")):
+                os.chown(path, 65534, 65534, follow_symlinks=False)
+            os.chown(theirs.path, 0, 0)
+        theirs.path.chmod(0o700 if somebody else 0)
+        if clone.call(*somebody, sys.executable, "-c", "import gitprov").returncode:
+            pytest.skip("nobody else may run gitprov here")
+        yield clone, theirs.path, somebody
+        theirs.path.chmod(0o700)
+
+
+def test_a_run_that_may_not_be_read_holds_up_no_other(
+    locked_out: tuple[Clone, Path, list[str]],
+) -> None:
+    clone, folder, somebody = locked_out
+    home = {"HOME": str(clone.path)}
+    done = clone.call(*somebody, *PROV, "run", "-q", "--", "true", **home)
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = clone.call(*somebody, *PROV, "log", "--json", **home)
+    assert listed.stderr == ""
+    statuses = [json.loads(line)["status"] for line in listed.stdout.splitlines()]
+    assert sorted(statuses) == ["aborted", "completed", "completed"]
+    doctor = clone.call(*somebody, *PROV, "doctor", **home)
+    assert doctor.returncode == 1
+    assert "run kkkkkkkk cannot be read: Permission denied" in doctor.stdout
+    assert f"next: see who owns it: ls -ld {folder}\n" in doctor.stdout
+    assert doctor.stdout.endswith("1 fault left for you to see to\n")
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("name", [".tmp", ".1.swp", "~", ".-1", ".²"])
+def test_a_file_beside_the_metrics_of_a_killed_run(clone: Clone, name: str) -> None:
+    """The command has made it; it is no rank's."""
+    script = 'echo loss=1 > "$GITPROV_METRICS"; echo loss=2 > "$GITPROV_METRICS$0"; kill -9 $PPID'
+    assert clone.prov_call("run", "--", "sh", "-c", script, name).returncode == -9
+    (run,) = runs(clone)
+    assert run["status"] == "aborted"
+    assert [(metric["name"], metric["value"]) for metric in run["metrics"]] == [("loss", 1)]
+    assert not (clone.path / ".git/prov/rejected").exists()
 
 
 def test_a_configured_size_that_is_none(clone: Clone) -> None:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.killed_git import needs_strace
 from tests.support.repositories import Clone
 
 
@@ -224,3 +226,33 @@ def test_a_repository_below_a_folder_with_line_ends(tmp_path: Path) -> None:
     clone.write("train.py", "changed\n")
     source = recorded(clone)["source"]
     assert clone.git("show", f"{source['snapshot']}:train.py") == "changed\n"
+
+
+def synced(clone: Clone, trace: Path) -> list[str]:
+    """Record a run of changed files, and return the calls that made anything durable."""
+    clone.write("a.py", "staged\n")
+    clone.git("add", "a.py")
+    clone.write("b.py", "changed\n")
+    calls = "trace=fsync,fdatasync,sync_file_range"
+    words = ["strace", "-f", "-y", "-qq", "-e", calls, "-e", "signal=none", "-o", str(trace)]
+    clone.call(*words, sys.executable, "-m", "gitprov", "run", "--", "true", check=True)
+    return trace.read_text().splitlines()
+
+
+@needs_strace
+def test_a_method_of_syncing_that_syncs_nothing_is_not_ours(clone: Clone, tmp_path: Path) -> None:
+    """With writeout-only, git starts the writing, and leaves it to the disk when to end."""
+    clone.git("config", "core.fsyncMethod", "writeout-only")
+    calls = synced(clone, tmp_path / "trace")
+    assert not [call for call in calls if "sync_file_range(" in call]
+    for name in ("/objects/pack/tmp_pack_", "/refs/prov/ledger/", "/refs/notes/prov", "/tmp_obj_"):
+        assert any("fsync(" in call and name in call for call in calls), (name, calls)
+
+
+@needs_strace
+def test_nothing_waits_for_the_disk_where_the_user_wants_it_so(
+    clone: Clone, tmp_path: Path
+) -> None:
+    clone.git("config", "prov.fsync", "off")
+    clone.run("true")  # sets up what is there once
+    assert synced(clone, tmp_path / "trace") == []

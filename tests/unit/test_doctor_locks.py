@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gitprov.cli import run
 from gitprov.codec import canonical
 from gitprov.doctor import examination, locks
 from gitprov.doctor.examination import examine, mend
@@ -79,6 +80,28 @@ def test_a_holder_of_the_lock_is_named_and_not_disturbed(
         holder.communicate(timeout=20)
     assert lock_holders(store.lock_path) == []
     assert "1 finished run recorded" in str(mend(store, examine(store)).found)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_while_the_lock_is_held_not_all_is_called_well(
+    store: Store,
+    clone: Clone,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    dry_run: bool,
+) -> None:
+    monkeypatch.setattr(examination, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.chdir(clone.path)
+    record(store)
+    History(store).count()
+    words = ["doctor", "--dry-run"] if dry_run else ["doctor"]
+    with store_lock(store.lock_path):
+        assert run(words) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("another process is at work: not all was looked at; try again\n")
+    assert run(words) == 0
+    assert capsys.readouterr().out.endswith("all is well\n")
 
 
 def test_a_lock_of_git_that_was_killed(clone: Clone, store: Store) -> None:

@@ -13,6 +13,7 @@ import pytest
 from gitprov.recorder import background
 from gitprov.recorder.background import BackgroundDrain
 from gitprov.recorder.recovery import CaughtUp, catch_up
+from gitprov.store.drain import drain
 from gitprov.store.lock import store_lock
 from gitprov.store.store import Store
 from tests.support.repositories import Clone, clean_environment
@@ -175,6 +176,7 @@ def test_forked_child_begins_anew(
     clone: Clone, drains: BackgroundDrain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its parent's thread is not there; it must not wait for it, nor drain in its place."""
+    monkeypatch.setattr(background, "_LONGEST_WAIT_SECONDS", 0.1)
     work = Work(monkeypatch)
     store, ours = clone.store(), clone.store()
     first = finish(store)
@@ -260,3 +262,44 @@ def test_finish_waits_for_no_drain(clone: Clone) -> None:
     assert program.wait(60) == 0
     program.stdout.close()
     assert run_ids(store) == [run_id]
+
+
+FORK = """
+import os, sys, time
+import gitprov
+gitprov.start_run().finish()
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+if (child := os.fork()) == 0:
+    sys.stdin.read()
+    os._exit(0)
+print(child, flush=True)
+"""
+
+
+def test_child_that_outlives_a_drain_keeps_nothing_of_it(clone: Clone, tmp_path: Path) -> None:
+    """Forked while a git of ours is at work, it has neither the lock nor the pipe to that git."""
+    begun = tmp_path / "begun"
+    hook = clone.write(
+        ".git/hooks/reference-transaction",
+        f'#!/bin/sh\n[ "$1" != prepared ] || {{ touch {begun}; sleep 1; }}\n',
+    )
+    hook.chmod(0o755)
+    program = subprocess.Popen(
+        [sys.executable, "-c", FORK, str(begun)],
+        cwd=clone.path, env=clean_environment(), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert program.stdin is not None
+    assert program.stdout is not None
+    child = int(program.stdout.readline())
+    assert program.wait(60) == 0
+    store = clone.store()
+    held = [os.readlink(path) for path in Path(f"/proc/{child}/fd").iterdir()]  # noqa: PTH115
+    assert str(store.lock_path) not in held
+    assert sum(name.startswith("pipe:") for name in held) == 2
+    hook.unlink()
+    run = finish(store)
+    assert drain(store, wait=0).recorded == [run.id]
+    assert len(run_ids(store)) == 2
+    program.communicate(timeout=20)

@@ -132,10 +132,12 @@ def test_packs_of_the_user_are_not_touched(clone: Clone, store: Store) -> None:
 
 
 @pytest.mark.usefixtures("narrow")
-def test_pack_that_somebody_keeps_is_not_touched(store: Store) -> None:
+@pytest.mark.parametrize("mark", ["keep", "promisor", "mtimes"])
+def test_pack_that_git_treats_otherwise_is_not_touched(store: Store, mark: str) -> None:
+    """Kept by somebody, fetched with objects left out, or of what is on its way out."""
     blob_packs(store, WIDTH)
     [kept, *_] = sorted(packs(store))
-    (folder(store) / f"pack-{kept}.keep").write_text("by hand\n")
+    (folder(store) / f"pack-{kept}.{mark}").write_text("by hand\n")
     consolidate(store)
     assert kept in packs(store)
     blob_packs(store, WIDTH + 1, first=WIDTH)

@@ -22,6 +22,7 @@ from gitprov.model.ledger import START_SCHEMA
 from gitprov.policy.verify import verify
 from gitprov.store import appending, staging
 from gitprov.store import drain as drain_module
+from gitprov.store.bulk import append_many
 from gitprov.store.drain import Drained, drain
 from gitprov.store.journal import JournalRun
 from gitprov.store.lock import store_lock
@@ -152,6 +153,40 @@ def test_crash_before_the_journal_is_emptied_does_not_record_twice(
     assert waiting(store) == []
     assert len(run_ids(store)) == len(set(run_ids(store))) == 6
     assert ledger_tips(store) != tips
+    assert verify(store).is_good
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+@pytest.mark.parametrize("imports", [False, True])
+def test_runs_in_both_places_are_recognised_over_several_batches(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *, first: int, imports: bool
+) -> None:
+    """Each batch is an attempt of its own, and so is an import that comes before them."""
+    record(store, first)
+    ids = [finish_with_output(store).id for _ in range(7)]
+
+    def killed(_: JournalRun) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalRun, "retire", killed)
+        with pytest.raises(KeyboardInterrupt):
+            drain(store)
+    assert waiting(store) == sorted(ids)
+    expected = run_ids(store)
+    assert set(ids) <= set(expected)
+    if imports:
+        imported = [manifest(new_id()), manifest(ids[0]), manifest(new_id())]
+        written = append_many(store, imported)
+        assert written == [imported[0]["id"], imported[2]["id"]]
+        expected += written
+    monkeypatch.setattr(drain_module, "_BATCH_RUNS", 2)
+    late = [finish_with_output(store).id for _ in range(2)]
+    assert sorted(drain(store).recorded) == sorted(late)
+    assert waiting(store) == []
+    assert run_ids(store) == sorted(expected + late)
+    last = record(store)
+    assert run_ids(store) == sorted(expected + late + last)
     assert verify(store).is_good
 
 

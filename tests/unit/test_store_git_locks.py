@@ -1,13 +1,19 @@
 """Locks that a killed git has left are told from those of the living."""
 
 import os
+import shutil
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from gitprov.store import git_locks as git_locks_module
 from gitprov.store.git_locks import (
     LONGEST_SECONDS,
+    _subcommand,
     announce,
     git_locks,
     left_moving,
@@ -48,6 +54,18 @@ def long_ago(*paths: Path) -> None:
         os.utime(path, (0, 0))
 
 
+@contextmanager
+def living(program: Path, *words: str) -> Iterator[None]:
+    """Let a program of this name live while the block runs."""
+    shutil.copy("/bin/sh", program)
+    command = [program, "-c", "echo; read line", *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.communicate(b"\n", timeout=20)
+
+
 def proofs(repository: Repository) -> dict[str, str | None]:
     return {found.path.name: found.proof for found in git_locks(repository)}
 
@@ -86,7 +104,11 @@ def test_lock_without_a_value_may_be_that_of_a_living_git(
     assert not left.exists()
 
 
-def test_lock_that_git_would_have_let_go_of_long_since(repository: Repository) -> None:
+def test_lock_that_git_would_have_let_go_of_long_since(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What else is at work on this machine is not for the test to say.
+    monkeypatch.setattr(git_locks_module, "_git_lives_since", lambda _: False)
     announced = announce(repository, {A: ONE})
     left = lock(repository, A)
     made(LONGEST_SECONDS + 1, announced, left)
@@ -172,3 +194,53 @@ def test_earlier_announcement_counts(repository: Repository) -> None:
     made(60, left)
     announce(repository, {A: TWO})
     assert proofs(repository) == {"00.lock": KILLED}
+
+
+@pytest.mark.parametrize("written", [0, 7])
+def test_old_lock_without_a_value_stays_while_an_older_git_lives(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    """One that waits for long, as for a hook of the user's, or is stopped."""
+    monkeypatch.setattr(git_locks_module, "LONGEST_SECONDS", 1)
+    with living(tmp_path / "git", "-c", "a=log", "push", "origin", "log"):
+        announced, left = announce(repository, {A: ONE}), lock(repository, A, ONE[:written])
+        # So that it is old enough; the process is within the second that clocks are allowed.
+        made(1.1, left, announced)
+        [alive] = release_dead_locks(repository)
+        assert (alive.path, alive.proof, alive.is_ripening) == (left, None, False)
+    assert left.exists()
+    assert left_moving(repository)
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("git cat-file --batch", "cat-file"),
+        ("git -c a=b -C dir --git-dir=x --work-tree=y cat-file", "cat-file"),
+        ("/usr/lib/git-core/git-daemon --inetd", "daemon"),
+        ("/usr/bin/python3 /home/ada/bin/git-prov run -- true", "prov"),
+        ("git prov run -- git fetch", "prov"),
+        ("git fetch prov", "fetch"),
+        ("git push origin log", "push"),
+        ("git -c prov fetch", "fetch"),
+        ("git --no-pager update-ref --stdin", "update-ref"),
+        ("/bin/sh /usr/lib/git-core/git-submodule update log", "submodule"),
+        ("git", ""),
+        ("", ""),
+    ],
+)
+def test_command_of_a_git_that_lives(words: str, command: str) -> None:
+    """What stands anywhere else, such as a remote's name, says nothing."""
+    line = b"\0".join(words.encode().split(b" ")) + b"\0"
+    assert _subcommand(line.split(b"\0")) == command.encode()
+
+
+def test_lock_from_the_future_is_not_waited_for(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was set back: it may be hours until the lock has any age."""
+    monkeypatch.setattr(git_locks_module.time, "sleep", pytest.fail)
+    announced, left = announce(repository, {A: ONE}), lock(repository, A)
+    made(-3600, announced, left)
+    [alive] = release_dead_locks(repository)
+    assert (alive.path, alive.is_ripening) == (left, False)

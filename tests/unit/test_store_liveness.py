@@ -128,6 +128,22 @@ class TestSameMachine:
     def test_no_number(self, alive: Path, pid: object) -> None:
         assert not dead(alive, pid=pid)
 
+    @pytest.mark.parametrize(
+        ("start", "gone"), [("", False), ("the same", False), ("another", True)]
+    )
+    def test_process_of_another_user(
+        self, monkeypatch: pytest.MonkeyPatch, start: str, *, gone: bool
+    ) -> None:
+        """Where /proc hides it (hidepid), nothing tells that its number has another owner now."""
+
+        def refuse(*_: object) -> None:
+            raise PermissionError
+
+        owner = current_process() | {"started": "the same"}
+        monkeypatch.setattr(os, "kill", refuse)
+        monkeypatch.setattr(liveness, "process_start", lambda _: start)
+        assert is_known_dead(owner) is gone
+
     def test_unknown_owner(self, alive: Path) -> None:
         assert not is_dead({}, alive, dead_after=0)
         assert not is_known_dead({})

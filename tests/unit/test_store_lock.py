@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -80,6 +81,27 @@ def test_child_that_did_not_inherit_it_does_not_hold_it(tmp_path: Path) -> None:
         child.communicate(b"\n", timeout=20)
 
 
+def test_forked_child_does_not_hold_it(tmp_path: Path) -> None:
+    """As a worker of multiprocessing that starts while another thread of its parent drains."""
+    path = tmp_path / "lock"
+    ours, its = socket.socketpair()
+    with ours:
+        with store_lock(path):
+            child = os.fork()
+            if child == 0:
+                ours.close()
+                its.send(b"begun")
+                its.recv(1)
+                os._exit(0)
+            its.close()
+            assert ours.recv(5) == b"begun"
+            with pytest.raises(StoreBusy), store_lock(path, timeout=0):
+                pass  # it is ours all the same
+        with store_lock(path, timeout=0):
+            assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    assert os.waitpid(child, 0) == (child, 0)
+
+
 def test_child_that_inherited_it_holds_it(tmp_path: Path) -> None:
     """Such as a git that goes on when we are killed."""
     path = tmp_path / "lock"
@@ -97,16 +119,29 @@ def test_child_that_inherited_it_holds_it(tmp_path: Path) -> None:
 
 def test_waiting_ends_once_it_is_of_no_use(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    asked: list[int] = []
+    counts = [2, 1, 0]
 
-    def overtaken() -> bool:
-        asked.append(1)
-        return len(asked) == 3
+    def left() -> int:
+        return counts.pop(0)
 
-    with store_lock(path), pytest.raises(Overtaken), store_lock(path, overtaken=overtaken):
+    with store_lock(path), pytest.raises(Overtaken), store_lock(path, left=left):
         pass
-    with store_lock(path, timeout=0, overtaken=overtaken):
-        assert len(asked) == 3
+    with store_lock(path, timeout=0, left=left):
+        assert counts == []
+
+
+def test_waiting_goes_on_while_others_do_our_work(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    begun = time.monotonic()
+    counts = iter([*range(8, 0, -1), *[1] * 1000])
+
+    def left() -> int:
+        time.sleep(0.05)
+        return next(counts)
+
+    with store_lock(path), pytest.raises(StoreBusy), store_lock(path, timeout=0.2, left=left):
+        pass
+    assert time.monotonic() - begun > 8 * 0.05 + 0.2
 
 
 def test_waiting_ends_with_a_message_that_helps(tmp_path: Path) -> None:

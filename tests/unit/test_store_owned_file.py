@@ -124,6 +124,26 @@ def test_owner_that_may_live_is_waited_for(path: Path, change: Document) -> None
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_owner_of_another_boot_that_holds_it_for_an_hour_has_lost_it(path: Path) -> None:
+    """Its machine is off, or was started anew; a drain takes seconds."""
+    owner = dead_process() | {"boot": "another"}
+    leave(path, owner, seconds_ago=3500)
+    with pytest.raises(Waited), owned_file(path, give_up):
+        pass
+    assert owner_of(path) == owner
+    leave(path, owner, seconds_ago=3700)
+    with owned_file(path, pause):
+        assert owner_of(path) == current_process()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_owner_of_this_machine_that_lives_keeps_it(path: Path) -> None:
+    leave(path, current_process(), seconds_ago=100_000)
+    with pytest.raises(Waited), owned_file(path, give_up):
+        pass
+    assert owner_of(path) == current_process()
+
+
 def test_number_of_a_dead_owner_that_another_process_has_now(path: Path) -> None:
     leave(path, current_process() | {"started": "1"})
     with owned_file(path, pause):
