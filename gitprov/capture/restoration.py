@@ -124,6 +124,8 @@ def restore_worktree(
             f"{folder} is there already; name a folder that is not, or restore into a work tree "
             "from within it, without --worktree"
         )
+    if not force and _is_listed(repository, folder):
+        raise InTheWay(f"git has a work tree on its list that was in {folder}; replace it: --force")
     with TemporaryDirectory(prefix="gitprov-") as private:
         # Refused before there is a work tree, not in the middle of one.
         new = _Restoration(repository, origin.tree, Path(private) / "index", paths)
@@ -180,7 +182,7 @@ class _Restoration:
         status = read_status(self._repository, self._index)
         copy_index(self._repository, self._index)
         tracked = set(self._git("ls-files", "-z").split(b"\0")[:-1])
-        self._require_known({*tracked, *self._entries})
+        self._require_known({*tracked, *self._entries, *left_out})
         if status.commit is not None:
             names = self._git("ls-tree", "-r", "-z", "--full-tree", "--name-only", status.commit)
             self._committed = frozenset(names.split(b"\0")) - {*status.changed}
@@ -234,8 +236,10 @@ class _Restoration:
                 self._git("checkout-index", "--all", "--force")
 
     def _read_tree(self) -> None:
+        # On top of what the index knows of the files, so that they need not all be read.
+        options = ["--reset"] if self._index.exists() else []
         try:
-            self._git("read-tree", "--reset", self._tree)
+            self._git("read-tree", *options, self._tree)
         except GitFailed as error:
             # All of its trees are here, as `ls-tree` has read them: git refuses what they say.
             raise UnsafeTree(f"nothing was written, as git refuses the tree: {error}") from error
@@ -296,6 +300,11 @@ def _linked(repository: Repository, folder: Path) -> Repository:
     pointer = os.fsdecode((folder / ".git").read_bytes())
     git_dir = folder / pointer.removeprefix("gitdir: ").removesuffix("\n")
     return Repository(git_dir, repository.common_dir, folder)
+
+
+def _is_listed(repository: Repository, folder: Path) -> bool:
+    listing = repository.git.run("worktree", "list", "--porcelain", "-z")
+    return b"worktree " + os.fsencode(os.path.realpath(folder)) in listing.split(b"\0")
 
 
 def _tree(repository: Repository, commit: str) -> str:

@@ -21,6 +21,7 @@ from gitprov.capture.worktree import Status, copy_index
 from gitprov.errors import GitFailed, InputError
 from gitprov.model.run import Omission
 from gitprov.store.durable import write_durably
+from gitprov.store.git import syncing
 from gitprov.store.objects import GitObjects
 from gitprov.store.repository import EMPTY_TREE, Repository
 
@@ -30,14 +31,15 @@ DEFAULT_MAX_TOTAL_BYTES = 64 << 20
 _MAX_TRIES = 100
 # How many omissions a record has room for, beside all else.
 _MAX_NAMED = 1000
-# The user's settings that would refuse files, sign or recode commits, or write elsewhere.
+# The user's settings that would refuse files, sign or recode commits, write elsewhere, or call
+# hooks for an index that is not the user's.
 _CONFIG = (
-    "core.fsync=loose-object",
     "core.splitIndex=false",
     "core.fsmonitor=false",
     "core.ignoreStat=false",
     "core.safecrlf=false",
     "i18n.commitEncoding=UTF-8",
+    f"core.hooksPath={os.devnull}",
 )
 
 
@@ -77,6 +79,7 @@ class _Snapshot:
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(repository.common_dir / "objects"),
         }
         config = repository.config
+        self._fsync = config.flag("prov.fsync", default=True)
         self._max_file = config.size("prov.snapshot.maxfilesize", DEFAULT_MAX_FILE_BYTES)
         self._max_total = config.size("prov.snapshot.maxtotal", DEFAULT_MAX_TOTAL_BYTES)
         self._omitted: dict[bytes, Omission] = {}
@@ -133,7 +136,7 @@ class _Snapshot:
                 path = self._loose(oid)
                 path.parent.mkdir(exist_ok=True)
                 header = f"{found.type} {len(found.data)}\0".encode()
-                write_durably(path, zlib.compress(header + found.data))
+                write_durably(path, zlib.compress(header + found.data), fsync=self._fsync)
         finally:
             reader.close()
 
@@ -228,7 +231,8 @@ class _Snapshot:
         self._git("update-index", *options, "-z", "--stdin", stdin=stdin)
 
     def _git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        return self._repository.git.run(*arguments, env=self._env, stdin=stdin, config=_CONFIG)
+        config = [*_CONFIG, *syncing(fsync=self._fsync)]
+        return self._repository.git.run(*arguments, env=self._env, stdin=stdin, config=config)
 
 
 def _quoted(path: Path) -> str:

@@ -16,6 +16,7 @@ from gitprov.capture.url_credentials import without_credentials
 from gitprov.capture.worktree import Status, read_head, read_status
 from gitprov.errors import GitprovError
 from gitprov.model.run import Agent, Source
+from gitprov.model.wording import plural
 from gitprov.store.objects import decode_commit
 from gitprov.store.repository import Config, Repository
 
@@ -77,6 +78,9 @@ def _described(repository: Repository, status: Status) -> tuple[Source, dict[str
         missing["source.commit"] = "the branch has no commit yet"
     if status.branch is None:
         missing["source.ref"] = "HEAD is detached"
+    if status.sparse:
+        files = plural(status.sparse, "file")
+        missing["source.tree"] = f"{files} of it not checked out, by a sparse checkout"
     source = Source(
         repo_uri=_repository_uri(repository.config),
         commit=status.commit,

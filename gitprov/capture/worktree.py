@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitprov.errors import GitFailed
@@ -23,7 +23,8 @@ _MARKED = re.compile(rb"(?:\A|\0)([a-zS]) ([^\0]+)")
 class Status:
     """HEAD's commit, its branch, and the paths that differ from it.
 
-    `submodules` are those of `changed` whose own files differ from the commit that they are at.
+    `submodules` are those of `changed` whose own files differ from the commit that they are at;
+    `sparse` counts the tracked files that a sparse checkout has left out.
     """
 
     commit: str | None
@@ -31,6 +32,7 @@ class Status:
     changed: tuple[bytes, ...] = ()
     untracked: tuple[bytes, ...] = ()
     submodules: tuple[bytes, ...] = ()
+    sparse: int = 0
 
     @property
     def dirty(self) -> bool:
@@ -49,9 +51,12 @@ def read_status(repository: Repository, index: Path) -> Status:
         marks, _ = listing.communicate()
     if listing.returncode != 0:
         raise GitFailed("git ls-files failed; see what it says in the work tree")
-    if _clear_marks(repository, index, marks):
-        return _parsed(_status(repository, {"GIT_INDEX_FILE": str(index)}))
-    return status
+    found = _MARKED.findall(marks)
+    hidden = list(_hidden(found, repository.require_work_tree()))
+    if hidden:
+        _clear_marks(repository, index, hidden)
+        status = _parsed(_status(repository, {"GIT_INDEX_FILE": str(index)}))
+    return replace(status, sparse=len(found) - len(hidden))
 
 
 def read_head(repository: Repository) -> Status:
@@ -109,28 +114,28 @@ def _parsed(output: bytes) -> Status:
     return Status(commit, branch, tuple(changed), tuple(untracked), tuple(submodules))
 
 
-def _clear_marks(repository: Repository, index: Path, marks: bytes) -> bool:
-    """Make an index that hides no file that is there; say whether one was hidden.
-
-    A skip-worktree file that is absent is one that a sparse checkout leaves out: it stays as the
-    index has it. An absent assume-unchanged file was deleted.
-    """
-    marked = list(_marked(marks, repository.require_work_tree()))
-    if not marked:
-        return False
+def _clear_marks(
+    repository: Repository, index: Path, marked: Sequence[tuple[bytes, bytes]]
+) -> None:
+    """Make an index that hides none of these."""
     copy_index(repository, index)
     for option, tags in (("--no-assume-unchanged", b"abcdefghijklmnopqrstuvwxyz"),
                          ("--no-skip-worktree", b"Ss")):  # fmt: skip
         paths = [path for tag, path in marked if tag in tags]
         if paths:
             _update_index(repository, index, option, paths)
-    return True
 
 
-def _marked(marks: bytes, work_tree: Path) -> Iterator[tuple[bytes, bytes]]:
+def _hidden(
+    marked: Sequence[tuple[bytes, bytes]], work_tree: Path
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the marks that hide something.
+
+    A skip-worktree file that is absent is one that a sparse checkout leaves out: it stays as the
+    index has it. An absent assume-unchanged file was deleted.
+    """
     top = os.fsencode(work_tree)
-    for match in _MARKED.finditer(marks):
-        tag, path = match.groups()
+    for tag, path in marked:
         if tag not in b"Ss" or os.path.lexists(os.path.join(top, path)):  # noqa: PTH118 -- bytes
             yield tag, path
 
@@ -140,5 +145,8 @@ def _update_index(repository: Repository, index: Path, option: str, paths: Seque
         "update-index", option, "-z", "--stdin",
         stdin=b"".join(path + b"\0" for path in paths),
         env={"GIT_INDEX_FILE": str(index)},
-        config=["core.splitIndex=false", "core.fsmonitor=false", "core.ignoreStat=false"],
+        config=[
+            "core.splitIndex=false", "core.fsmonitor=false", "core.ignoreStat=false",
+            f"core.hooksPath={os.devnull}",
+        ],
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """`git prov restore`: the source of a run, brought back."""
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -172,8 +173,10 @@ def _lines(
     yield f"run {short(run.id)} {what}{where}: {', '.join(parts)}"
     if run.source and run.source.commit is None and folder:
         yield "its branch had no commit yet: the snapshot itself is checked out"
+    if why := run.missing.get("source.tree"):
+        yield f"  {printable(why)}"
     for path, commit in done.submodules:
-        shown = printable(path)
+        shown = shlex.quote(printable(path))
         how = "git submodule update --init" if folder else f"git -C {shown} checkout {commit}"
         yield f"  submodule {shown} was at {commit[:10]}: {how}"
     if left_out:
