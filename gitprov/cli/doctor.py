@@ -57,7 +57,7 @@ def doctor(
 def _document(seen: Examination, done: Examination, *, dry_run: bool) -> dict[str, object]:
     return {
         "schema": "doctor.1",
-        "verdict": "fault" if _faults(seen, done) else "good",
+        "verdict": _word(seen, done),
         "dry_run": dry_run,
         "findings": seen.document() + done.document(),
     }
@@ -89,6 +89,12 @@ def _line(state: State, area: str, text: str, style: Style) -> str:
     elif state == "fault":
         mark = style.bad(mark)
     return f"{mark}  {area.ljust(7)} {printable(text)}"
+
+
+def _word(seen: Examination, done: Examination) -> str:
+    if _faults(seen, done):
+        return "fault"
+    return "unknown" if seen.busy or done.busy else "good"
 
 
 def _verdict(seen: Examination, done: Examination, style: Style, *, dry_run: bool) -> str:

@@ -57,8 +57,9 @@ def store_lock(
             yield descriptor
             return
     finally:
-        _held.discard(descriptor)
-        os.close(descriptor)
+        if descriptor in _held:  # else this is a forked child, which has closed it
+            _held.discard(descriptor)
+            os.close(descriptor)
     with owned_file(owner_file(path), wait):
         yield None
 

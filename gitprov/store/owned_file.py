@@ -24,7 +24,8 @@ _LONGEST_SECONDS = 3600
 def owned_file(path: Path, wait: Callable[[], None]) -> Iterator[None]:
     """Hold `path` while the block runs; `wait` is called between tries and may raise."""
     mine = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    mine.write_bytes(canonical.encode(current_process()))
+    content = canonical.encode(current_process())
+    mine.write_bytes(content)
     try:
         while not _linked(mine, path):
             _remove_if_dead(path)
@@ -35,7 +36,10 @@ def owned_file(path: Path, wait: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        # Whoever took us for dead has it now.
+        with suppress(FileNotFoundError):
+            if path.read_bytes() == content:
+                path.unlink()
 
 
 def owner_of(path: Path) -> Document | None:

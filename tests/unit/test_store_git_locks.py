@@ -201,11 +201,10 @@ def test_old_lock_without_a_value_stays_while_an_older_git_lives(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     """One that waits for long, as for a hook of the user's, or is stopped."""
-    monkeypatch.setattr(git_locks_module, "LONGEST_SECONDS", 1)
+    monkeypatch.setattr(git_locks_module, "LONGEST_SECONDS", 0)
     with living(tmp_path / "git", "-c", "a=log", "push", "origin", "log"):
         announced, left = announce(repository, {A: ONE}), lock(repository, A, ONE[:written])
-        # So that it is old enough; the process is within the second that clocks are allowed.
-        made(1.1, left, announced)
+        made(0.1, announced, left)
         [alive] = release_dead_locks(repository)
         assert (alive.path, alive.proof, alive.is_ripening) == (left, None, False)
     assert left.exists()
