@@ -24,6 +24,19 @@ def encode_event(event: Mapping[str, Any]) -> bytes:
 
 def decode_events(data: bytes) -> Iterator[Document]:
     """Yield the whole frames at the beginning of `data`."""
+    for body in _bodies(data):
+        try:
+            yield canonical.decode(body)
+        except MalformedRecord:
+            return
+
+
+def begins_whole(data: bytes) -> bool:
+    """Say whether the first frame is whole; what is in it is not looked at."""
+    return next(_bodies(data), None) is not None
+
+
+def _bodies(data: bytes) -> Iterator[bytes]:
     offset = 0
     while offset + _HEADER.size <= len(data):
         length, checksum = _HEADER.unpack_from(data, offset)
@@ -32,7 +45,4 @@ def decode_events(data: bytes) -> Iterator[Document]:
         offset += length
         if len(body) < length or zlib.crc32(body) != checksum:
             return
-        try:
-            yield canonical.decode(body)
-        except MalformedRecord:
-            return
+        yield body

@@ -1,7 +1,6 @@
 """A run that this process owns, from its start to its acknowledgement."""
 
 import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -106,7 +105,7 @@ class ActiveRun:
             journal.begin(started)
             contribution.add_captured("inputs", data)
         except BaseException as error:
-            shutil.rmtree(journal.path, ignore_errors=True)
+            journal.discard()
             with suppress(OSError):
                 unpin(store.repository, [journal.id])
             if isinstance(error, GitprovError | OSError) and journal.path.exists():

@@ -2,7 +2,7 @@
 
 Git never breaks a lock: what a killed git leaves would block a ref for ever, and the lock names
 nobody. So before a git of ours changes what others may change, too, a file in
-`<common dir>/prov/moving/` announces what, and where to (`announced`). That git shares the store's
+`<common dir>/prov/moving/` announces what, and where to (`announce`). That git shares the store's
 lock: whoever gets it and finds the file knows that this git is dead, and that a lock with the
 announced value in it is nobody else's. An empty one might be; it is dead where it is seconds old
 and no git is alive that is as old. Specification: section 9.3.
@@ -10,7 +10,8 @@ and no git is alive that is as old. Specification: section 9.3.
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -66,7 +67,7 @@ def left_moving(repository: Repository) -> bool:
 
 def has_locks(repository: Repository) -> bool:
     """Say whether there are any locks on our refs, which is quick to tell."""
-    return any(path.exists() for path in _lock_files(repository.common_dir, {}))
+    return any(path.exists() for path in _lock_files(repository.common_dir, ()))
 
 
 def mend(repository: Repository) -> None:
@@ -104,13 +105,12 @@ def git_locks(repository: Repository) -> list[GitLock]:
         with suppress(FileNotFoundError):
             made, value = path.stat().st_mtime, path.read_text(errors="replace").strip()
             name = path.relative_to(repository.common_dir).as_posix().removesuffix(".lock")
-            age, proof = time.time() - made, None
-            if plan := announced.get(name):
-                proof = _proof_by_plan(plan, value, made)
+            age, plans = time.time() - made, announced.get(name, [])
+            proof = next(filter(None, (_proof_by_plan(plan, value, made) for plan in plans)), None)
             if proof is None and is_local(path):
                 proof = _proof_by_age(name, made)
             ripens = proof is None and -1 <= age <= LONGEST_SECONDS
-            ripens = ripens and (plan is not None or name.startswith(REMOTE))
+            ripens = ripens and (bool(plans) or name.startswith(REMOTE))
             found.append(GitLock(path, age, proof, ripens))
     return found
 
@@ -137,9 +137,11 @@ def _proof_by_age(name: str, made: float) -> str | None:
     return None
 
 
-def _lock_files(common_dir: Path, announced: Mapping[str, _Announced]) -> Iterator[Path]:
+def _lock_files(common_dir: Path, announced: Collection[str]) -> Iterator[Path]:
     for top in (OURS, REMOTE):
-        yield from (common_dir / top).rglob("*.lock")
+        # Not rglob, which takes its time: each drain looks here.
+        for folder, _, names in os.walk(common_dir / top):
+            yield from (Path(folder, name) for name in names if name.endswith(".lock"))
     yield common_dir / f"{NOTES}.lock"
     yield from (common_dir / f"{name}.lock" for name in (PACKED, CONFIG) if name in announced)
 
@@ -160,16 +162,15 @@ def _announcements(repository: Repository) -> Iterator[Path]:
         yield from _folder(repository).iterdir()
 
 
-def _read(repository: Repository) -> dict[str, _Announced]:
-    """Return what was announced, by name; of two announcements, the earlier one."""
-    found: dict[str, _Announced] = {}
+def _read(repository: Repository) -> dict[str, list[_Announced]]:
+    """Return what was announced, by name."""
+    found: dict[str, list[_Announced]] = defaultdict(list)
     for path in _announcements(repository):
         with suppress(FileNotFoundError):
             since = path.stat().st_mtime
             for line in path.read_text(errors="replace").splitlines():
                 name, _, value = line.partition(" ")
-                if name not in found or since < found[name].since:
-                    found[name] = _Announced(value, since)
+                found[name].append(_Announced(value, since))
     return found
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from gitprov.codec import canonical
 from gitprov.codec.canonical import Document
-from gitprov.codec.events import decode_events, encode_event
+from gitprov.codec.events import begins_whole, decode_events, encode_event
 from gitprov.errors import MalformedRecord, StoreDamaged
 from gitprov.model.ids import is_id
 from gitprov.store.durable import overwrite_durably, sync_file, sync_folders, write_durably
@@ -128,7 +128,10 @@ class JournalRun:
     @property
     def is_finished(self) -> bool:
         """Whether the run is acknowledged."""
-        return self.finished is not None
+        try:
+            return begins_whole((self.path / _FINISHED).read_bytes())
+        except FileNotFoundError:
+            return False
 
     @property
     def is_over(self) -> bool:
@@ -228,6 +231,12 @@ class JournalRun:
             except zlib.error as error:
                 raise StoreDamaged(f"{path} is damaged ({error})") from error
             yield Object(header.split(b" ")[0].decode(), content)
+
+    def discard(self) -> None:
+        """Remove what there is of a run that could not begin, as far as that can be done."""
+        if self._life is not None:
+            self._life.end()
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def retire(self) -> None:
         """Take the run out of the journal, whole; only for runs that the ledger has.

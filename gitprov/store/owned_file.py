@@ -1,7 +1,8 @@
 """A lock for filesystems that have none: a file that exists while it is held and names its owner.
 
 Made by `link`, which is atomic on network filesystems, too (open(2), on O_EXCL). The file of an
-owner that is known to be dead is removed by whoever waits; one on another host counts as alive.
+owner that is known to be dead is removed by whoever waits; one on another host counts as alive for
+an hour.
 """
 
 import os

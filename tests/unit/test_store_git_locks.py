@@ -196,6 +196,17 @@ def test_earlier_announcement_counts(repository: Repository) -> None:
     assert proofs(repository) == {"00.lock": KILLED}
 
 
+@pytest.mark.parametrize("value", [ONE, TWO])
+def test_each_of_several_announcements_counts(repository: Repository, value: str) -> None:
+    """A lock that is alive may keep the announcement of an earlier death."""
+    announce(repository, {A: ONE})
+    announce(repository, {A: TWO})
+    left = lock(repository, A, value)
+    assert release_dead_locks(repository) == []
+    assert not left.exists()
+    assert not left_moving(repository)
+
+
 @pytest.mark.parametrize("written", [0, 7])
 def test_old_lock_without_a_value_stays_while_an_older_git_lives(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int

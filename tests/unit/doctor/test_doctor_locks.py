@@ -5,7 +5,6 @@ import fcntl
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,6 @@ from tests.support.examining import (
     follow,
     mended,
     only,
-    set_up,
     texts,
 )
 from tests.support.repositories import Clone, clean_environment
@@ -41,18 +39,6 @@ with store_lock(Path(sys.argv[1])) as held:
     sys.stdin.read()
     child.communicate()
 """
-
-
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
-    return set_up(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def store(clone: Clone) -> Store:
-    store = clone.store()
-    store.repository.require_writable()
-    return store
 
 
 def test_a_holder_of_the_lock_is_named_and_not_disturbed(

@@ -1,7 +1,6 @@
 """What `git prov doctor` says of runs, whoever owns them, and does for them."""
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -10,21 +9,9 @@ from gitprov.doctor.findings import State
 from gitprov.model.ids import new_id
 from gitprov.store.rejected import set_aside
 from gitprov.store.store import Store
-from tests.support.examining import begun, dead_process, findings, follow, only, set_up, texts
+from tests.support.examining import begun, dead_process, findings, follow, only, texts
 from tests.support.repositories import Clone
 from tests.support.runs import STARTED_NS, finish, manifest, run_ids
-
-
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
-    return set_up(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def store(clone: Clone) -> Store:
-    store = clone.store()
-    store.repository.require_writable()
-    return store
 
 
 def test_runs_that_wait_and_runs_whose_process_died(store: Store) -> None:

@@ -17,7 +17,6 @@ from tests.support.examining import (
     dead_process,
     findings,
     kept_pack,
-    set_up,
     texts,
 )
 from tests.support.repositories import Clone
@@ -26,18 +25,6 @@ from tests.support.runs import finish, record
 
 def content(folder: Path) -> Mapping[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
-    return set_up(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def store(clone: Clone) -> Store:
-    store = clone.store()
-    store.repository.require_writable()
-    return store
 
 
 def test_nothing_is_wrong_where_nothing_is(store: Store) -> None:

@@ -14,21 +14,9 @@ from gitprov.model.ids import new_id
 from gitprov.store.pack import PackBuilder
 from gitprov.store.pins import PINS, pin
 from gitprov.store.store import Store
-from tests.support.examining import findings, follow, kept_pack, mended, only, set_up, texts
+from tests.support.examining import findings, follow, kept_pack, mended, only, texts
 from tests.support.repositories import Clone
 from tests.support.runs import finish, ledger_tips, record, run_ids
-
-
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
-    return set_up(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def store(clone: Clone) -> Store:
-    store = clone.store()
-    store.repository.require_writable()
-    return store
 
 
 def test_a_ref_of_ours_that_cannot_be_read(clone: Clone, store: Store) -> None:
