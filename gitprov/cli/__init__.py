@@ -27,6 +27,7 @@ VERBS = {
     "run": Verb("gitprov.cli.run", "run a command and record it"),
     "log": Verb("gitprov.cli.log", "list runs, the newest first"),
     "show": Verb("gitprov.cli.show", "show one run: all that is known, and what is missing"),
+    "links": Verb("gitprov.cli.links", "explain which commits stand for a run's source today"),
     "restore": Verb("gitprov.cli.restore", "bring the source of a run back"),
     "verify": Verb("gitprov.cli.verify", "check everything that is recorded, offline"),
     "push": Verb("gitprov.cli.push", "send runs, and their sources, to a remote"),

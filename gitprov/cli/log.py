@@ -49,10 +49,12 @@ def log(
         with paged(store.repository):
             for number, run in enumerate(runs):
                 run_id = history.short_id(run.record.id)
+                link = history.link_of(run.record)
                 if one_line:
-                    print(oneline(run.record, run_id, style))
-                else:
-                    print("\n" * bool(number) + paragraph(run.record, run_id, style, now_ns=now_ns))
+                    print(oneline(run.record, run_id, style, link))
+                    continue
+                text = paragraph(run.record, run_id, style, now_ns=now_ns, link=link)
+                print("\n" * bool(number) + text)
         # Afterwards: a query or range that cannot be understood is an error in any repository.
         if number < 0 and not history.count():
             say("no runs are recorded here; record one with: git prov run -- COMMAND")

@@ -15,9 +15,10 @@ from gitprov.codec.documents import from_document, to_document
 from gitprov.errors import MalformedRecord
 from gitprov.model.ids import is_id
 from gitprov.model.ledger import START_SCHEMA, Start
-from gitprov.model.run import RUN_SCHEMA, Artifact, Run, Source
+from gitprov.model.rewrite import REWRITE_SCHEMA, Rewrite
+from gitprov.model.run import RUN_SCHEMA, Artifact, Run, Source, Writer
 
-KINDS: dict[str, type] = {RUN_SCHEMA: Run, START_SCHEMA: Start}
+KINDS: dict[str, type] = {RUN_SCHEMA: Run, REWRITE_SCHEMA: Rewrite, START_SCHEMA: Start}
 DIGEST_BYTES = {"sha256": 32}
 MAX_SEQUENCE = (1 << 63) - 1
 
@@ -55,7 +56,7 @@ def schema_of(name: str) -> str | None:
     return match.group(1) if match else None
 
 
-def encode_record(record: Run | Start) -> bytes:
+def encode_record(record: Run | Rewrite | Start) -> bytes:
     """Return the canonical bytes of a record, after the checks that a reader will make."""
     return encode_document(record.schema, to_document(record))[0]
 
@@ -80,6 +81,21 @@ def decode_record(schema: str, data: bytes) -> Decoded:
     return Decoded(schema, document, _checked(schema, document))
 
 
+def writer_of(data: bytes) -> Writer | None:
+    """Return the place of a record in its writer's chain, whatever kind of record it is.
+
+    Raises MalformedRecord where the bytes are no record. None: it has no place, as in a `start.1`.
+    """
+    document = canonical.decode(data).get("writer")
+    if document is None:
+        return None
+    if not isinstance(document, Mapping):
+        raise MalformedRecord("writer is not a map")
+    writer = from_document(Writer, document, "writer")
+    _check_writer(writer)
+    return writer
+
+
 def _checked(schema: str, document: Mapping[str, Any]) -> Any:
     """Return the record in a document."""
     if document.get("schema") != schema:
@@ -89,6 +105,8 @@ def _checked(schema: str, document: Mapping[str, Any]) -> Any:
         raise MalformedRecord("the id is not 32 letters from k to z")
     if isinstance(record, Run):
         _check_run(record)
+    elif isinstance(record, Rewrite):
+        _check_rewrite(record)
     else:
         _check_start(record)
     return record
@@ -139,6 +157,10 @@ def _check_source(source: Source) -> None:
         value = getattr(source, name)
         if value is not None and not _OBJECT_ID.match(value):
             raise MalformedRecord(f"source.{name} is not an object id")
+    if source.series is not None:
+        for name in ("base", "patch_id"):
+            if not _OBJECT_ID.match(getattr(source.series, name)):
+                raise MalformedRecord(f"source.series.{name} is not an object id")
     for omission in source.omitted:
         _check_content(omission.size, omission.digest)
 
@@ -164,14 +186,31 @@ def _check_bindings(run: Run) -> None:
     sha256 = DIGEST_BYTES["sha256"]
     if run.environment is not None and len(run.environment.digest) != sha256:
         raise MalformedRecord("environment.digest is not a sha256")
-    if run.writer is not None:
-        if not is_id(run.writer.id):
-            raise MalformedRecord("writer.id is not 32 letters from k to z")
-        _check_range("writer.sequence", run.writer.sequence, _SEQUENCE)
-        if run.writer.previous is not None and len(run.writer.previous) != sha256:
-            raise MalformedRecord("writer.previous is not a sha256")
+    _check_writer(run.writer)
     if not all(is_id(link.id) for link in run.links):
         raise MalformedRecord("a link leads to something that is not an id")
+
+
+def _check_writer(writer: Writer | None) -> None:
+    if writer is None:
+        return
+    if not is_id(writer.id):
+        raise MalformedRecord("writer.id is not 32 letters from k to z")
+    _check_range("writer.sequence", writer.sequence, _SEQUENCE)
+    if writer.previous is not None and len(writer.previous) != DIGEST_BYTES["sha256"]:
+        raise MalformedRecord("writer.previous is not a sha256")
+
+
+def _check_rewrite(rewrite: Rewrite) -> None:
+    _check_range("made_ns", rewrite.made_ns, _COUNT)
+    if not rewrite.how or _CONTROL.search(rewrite.how):
+        raise MalformedRecord("how is empty or holds control characters")
+    if not rewrite.commits:
+        raise MalformedRecord("commits is empty")
+    for pair in rewrite.commits:
+        if not all(_OBJECT_ID.match(oid) for oid in (pair.old, pair.new) if oid is not None):
+            raise MalformedRecord("commits names something that is not an object id")
+    _check_writer(rewrite.writer)
 
 
 def _check_start(start: Start) -> None:

@@ -19,13 +19,14 @@ from typing import Literal
 
 from gitprov.codec.records import decode_record
 from gitprov.errors import MalformedRecord
+from gitprov.model.rewrite import REWRITE_SCHEMA, Rewrite
 from gitprov.model.run import RUN_SCHEMA, Run
 from gitprov.model.wording import command_text
 from gitprov.store.ledger import Entry, list_entries, read_entries
 from gitprov.store.refs import LEDGER, list_refs
 from gitprov.store.store import Store
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _SCHEMA = """
 CREATE TABLE tips (ref TEXT PRIMARY KEY, oid TEXT NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -34,22 +35,31 @@ CREATE TABLE runs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, blob TEXT NOT NULL, entry TEXT NOT NULL,
     started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL, status TEXT NOT NULL, exit_code INTEGER,
     name TEXT, message TEXT, command TEXT NOT NULL, agent TEXT, email TEXT,
-    source_commit TEXT, source_tree TEXT, source_ref TEXT, dirty INTEGER, python TEXT
+    source_commit TEXT, source_tree TEXT, source_ref TEXT, dirty INTEGER, python TEXT,
+    patch_id TEXT, series_patch TEXT
 );
 CREATE INDEX runs_started ON runs (started_ns);
-CREATE INDEX runs_commit ON runs (source_commit);
+CREATE INDEX runs_source ON runs
+    (source_commit, source_tree, dirty, patch_id, series_patch, started_ns);
 CREATE INDEX runs_entry ON runs (entry);
 CREATE TABLE fields (
     run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
     name TEXT NOT NULL, number REAL, text TEXT
 );
+CREATE TABLE rewrites (
+    old TEXT NOT NULL, new TEXT, how TEXT NOT NULL, made_ns INTEGER NOT NULL, agent TEXT,
+    record TEXT NOT NULL, entry TEXT NOT NULL
+);
+CREATE INDEX rewrites_record ON rewrites (record);
+CREATE INDEX rewrites_entry ON rewrites (entry);
+CREATE TABLE patches (name TEXT PRIMARY KEY, patch_id TEXT NOT NULL);
 CREATE INDEX fields_run ON fields (run);
 CREATE INDEX fields_number ON fields (name, number);
 CREATE INDEX fields_text ON fields (name, text);
 """
 _COLUMNS = (
     "id blob entry started_ns ended_ns status exit_code name message command agent email "
-    "source_commit source_tree source_ref dirty python"
+    "source_commit source_tree source_ref dirty python patch_id series_patch"
 ).split()
 _INSERT = (
     f"INSERT INTO runs ({', '.join(_COLUMNS)})"  # noqa: S608 -- names of our own
@@ -162,12 +172,11 @@ def _update(connection: sqlite3.Connection, store: Store, tips: dict[str, str], 
     if present != old or _fact(connection, "shallow") != depth or (
         lost and _fact(connection, "shared")
     ):  # fmt: skip
-        connection.execute("DELETE FROM runs")
-        connection.execute("DELETE FROM facts")
-        connection.execute("DELETE FROM unreadable")
+        for table in ("runs", "rewrites", "unreadable", "facts"):
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
         old, lost = set(), []
     gained = list_entries(git, list(tips.values()), list(old))
-    for table in ("runs", "unreadable"):
+    for table in ("runs", "rewrites", "unreadable"):
         connection.executemany(f"DELETE FROM {table} WHERE entry = ?", [(oid,) for oid in lost])  # noqa: S608
     _insert(connection, read_entries(store.objects, gained))
     connection.execute("DELETE FROM tips")
@@ -178,27 +187,45 @@ def _update(connection: sqlite3.Connection, store: Store, tips: dict[str, str], 
 def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     for entry in entries:
         for record in entry.records:
-            if record.schema != RUN_SCHEMA:
+            if record.schema not in (RUN_SCHEMA, REWRITE_SCHEMA):
                 continue
             try:
-                run: Run = decode_record(record.schema, record.data).record
+                decoded: Run | Rewrite = decode_record(record.schema, record.data).record
             except MalformedRecord:
                 # One that nobody can read must not hide the others; listings say how many.
                 connection.execute(
                     "INSERT OR REPLACE INTO unreadable VALUES (?, ?)", [record.blob, entry.oid]
                 )
                 continue
-            row = connection.execute("SELECT blob FROM runs WHERE id = ?", [record.id]).fetchone()
-            if row is not None:
-                _set_fact(connection, "shared", "yes")
-                if row[0] <= record.blob:
-                    continue
-                connection.execute("DELETE FROM runs WHERE id = ?", [record.id])
-            number = connection.execute(_INSERT, _row(run, record.blob, entry.oid)).lastrowid
-            connection.executemany(
-                "INSERT INTO fields VALUES (?, ?, ?, ?)",
-                [(number, *field) for field in _fields(run)],
-            )
+            if isinstance(decoded, Rewrite):
+                _insert_rewrite(connection, decoded, entry.oid)
+            else:
+                _insert_run(connection, decoded, record.blob, entry.oid)
+
+
+def _insert_run(connection: sqlite3.Connection, run: Run, blob: str, entry: str) -> None:
+    row = connection.execute("SELECT blob FROM runs WHERE id = ?", [run.id]).fetchone()
+    if row is not None:
+        _set_fact(connection, "shared", "yes")
+        if row[0] <= blob:
+            return
+        connection.execute("DELETE FROM runs WHERE id = ?", [run.id])
+    number = connection.execute(_INSERT, _row(run, blob, entry)).lastrowid
+    connection.executemany(
+        "INSERT INTO fields VALUES (?, ?, ?, ?)", [(number, *field) for field in _fields(run)]
+    )
+
+
+def _insert_rewrite(connection: sqlite3.Connection, rewrite: Rewrite, entry: str) -> None:
+    if connection.execute("SELECT 1 FROM rewrites WHERE record = ?", [rewrite.id]).fetchone():
+        _set_fact(connection, "shared", "yes")
+        return
+    by = rewrite.agent.name if rewrite.agent else None
+    same = (rewrite.how, rewrite.made_ns, by, rewrite.id, entry)
+    connection.executemany(
+        "INSERT INTO rewrites VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(pair.old, pair.new, *same) for pair in rewrite.commits],
+    )
 
 
 def _row(run: Run, blob: str, entry: str) -> Sequence[object]:
@@ -221,6 +248,8 @@ def _row(run: Run, blob: str, entry: str) -> Sequence[object]:
         source.ref if source else None,
         source.dirty if source else None,
         run.environment.python if run.environment else None,
+        source.patch_id if source else None,
+        source.series.patch_id if source and source.series else None,
     )
 
 

@@ -10,8 +10,11 @@ from typing import Any
 from gitprov.codec.records import Decoded, decode_record
 from gitprov.errors import AmbiguousRun, ObjectMissing, UnknownRevision, UnknownRun
 from gitprov.index.database import open_index
+from gitprov.index.links import Links, Origin
 from gitprov.model.ids import SHORT_LENGTH, is_id, is_prefix
-from gitprov.model.run import RUN_SCHEMA
+from gitprov.model.rewrite import Replacement
+from gitprov.model.run import RUN_SCHEMA, Run
+from gitprov.model.source_link import SourceLink
 from gitprov.model.wording import encodable
 from gitprov.store.store import Store
 
@@ -19,6 +22,8 @@ LAST = "last"
 _LAST = re.compile(r"last(?:~([0-9]{1,9}))?\Z")
 _NEWEST_FIRST = "ORDER BY started_ns DESC, id"
 _PAGE = 500
+_MADE_FROM_WANTED = """(source_commit IN (SELECT oid FROM temp.wanted) OR EXISTS
+    (SELECT 1 FROM temp.linked WHERE oid = source_commit AND tree IS source_tree))"""
 
 
 class History:
@@ -26,6 +31,7 @@ class History:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._linked: dict[tuple[str, str | None], SourceLink] = {}
 
     @cached_property
     def _index(self) -> sqlite3.Connection:
@@ -54,14 +60,16 @@ class History:
         """Yield runs, the newest first unless asked otherwise.
 
         `revisions` are commits and ranges in git's own notation, with git's own meaning: `main`
-        stands for every commit that main reaches. Runs made from those commits are yielded.
-        Raises QueryError, UnknownRevision.
+        stands for every commit that main reaches. Runs made from those commits are yielded, and
+        those whose source one of them stands for: see `link_of`. Raises QueryError,
+        UnknownRevision.
         """
         conditions: list[str] = []
         parameters: list[Any] = []
         if revisions:
             self._store_commits(revisions)
-            conditions.append("source_commit IN (SELECT oid FROM temp.wanted)")
+            self._store_linked(revisions)
+            conditions.append(_MADE_FROM_WANTED)
         if where:
             # Late: the parser takes 40 ms to import.
             from gitprov.index.query import compile_query  # noqa: PLC0415
@@ -77,6 +85,42 @@ class History:
         )
         while page := rows.fetchmany(_PAGE):
             yield from self._read([row[0] for row in page])
+
+    def link_of(self, run: Run) -> SourceLink | None:
+        """Return why a run was among the last answer; None where it was made from a commit in it.
+
+        Of `runs` with revisions, and of `find` with a commit.
+        """
+        source = run.source
+        return self._linked.get((source.commit, source.tree)) if source and source.commit else None
+
+    def links(self, run: Run) -> list[SourceLink]:
+        """Return the commits on branches that stand for a run's source, the surest first."""
+        if run.source is None or run.source.commit is None:
+            return []
+        links = Links(self._store, self._index)
+        origins = self._origins("id = ?", [run.id])
+        without = list(dict.fromkeys(links.branches(without=run.source.commit).values()))
+        found = links.into(origins, without, without).get(origins[0], [])
+        if run.source.dirty:  # it may have been committed on the very branch
+            holding = list(dict.fromkeys(links.branches(holding=run.source.commit).values()))
+            found = [*found, *links.into(origins, holding, holding).get(origins[0], [])]
+        return sorted(dict.fromkeys(found), key=lambda link: link.sureness)
+
+    def branches_with(self, commits: Sequence[str]) -> dict[str, list[str]]:
+        """Return the branches, here and at remotes, that hold each commit that is in this clone."""
+        links = Links(self._store, self._index)
+        return {oid: list(links.branches(holding=oid)) for oid in links.present(commits)}
+
+    def sources(self) -> set[str]:
+        """Return the commits that runs were made from."""
+        rows = self._index.execute("SELECT DISTINCT source_commit FROM runs")
+        return {row[0] for row in rows if row[0]}
+
+    def rewrites(self) -> list[Replacement]:
+        """Return the recorded rewrites of commits."""
+        rows = self._index.execute("SELECT old, new FROM rewrites")
+        return [Replacement(old=old, new=new) for old, new in rows]
 
     def find(self, name: str = LAST) -> Decoded:
         """Return the run that `name` stands for.
@@ -146,10 +190,13 @@ class History:
         if found.returncode != 0:
             return None
         commit = found.stdout.decode().strip()
-        row = self._index.execute(
-            f"SELECT blob FROM runs WHERE source_commit = ? {_NEWEST_FIRST} LIMIT 1",  # noqa: S608
-            [commit],
-        ).fetchone()
+        self._linked = {}
+        newest = f"SELECT blob FROM runs WHERE {{}} {_NEWEST_FIRST} LIMIT 1"  # noqa: S608
+        row = self._index.execute(newest.format("source_commit = ?"), [commit]).fetchone()
+        if row is None:
+            self._store_commits([f"{commit}^!"])
+            self._store_linked([f"{commit}^!"])
+            row = self._index.execute(newest.format(_MADE_FROM_WANTED)).fetchone()
         if row is None:
             raise UnknownRun(f"no run was made from {name} ({commit[:10]})")
         return self._one(row[0])
@@ -167,6 +214,25 @@ class History:
             "INSERT OR IGNORE INTO temp.wanted VALUES (?)",
             ((os.fsdecode(line),) for line in result.stdout.split()),
         )
+
+    def _store_linked(self, revisions: Sequence[str]) -> None:
+        """Put the sources that the wanted commits stand for into a table of their own."""
+        origins = self._origins("source_commit NOT IN (SELECT oid FROM temp.wanted)")
+        tips = self._store.repository.git.run("rev-parse", "--revs-only", *revisions)
+        ends = [oid for oid in tips.decode("ascii").split() if not oid.startswith("^")]
+        links = Links(self._store, self._index).into(origins, revisions, ends)
+        self._linked = {(origin.commit, origin.tree): found[0] for origin, found in links.items()}
+        self._index.execute("CREATE TEMP TABLE IF NOT EXISTS linked (oid TEXT, tree TEXT)")
+        self._index.execute("DELETE FROM temp.linked")
+        self._index.executemany("INSERT INTO temp.linked VALUES (?, ?)", self._linked)
+
+    def _origins(self, condition: str, parameters: Sequence[str] = ()) -> list[Origin]:
+        rows = self._index.execute(
+            "SELECT source_commit, source_tree, dirty, patch_id, series_patch, min(started_ns)"  # noqa: S608
+            f" FROM runs WHERE source_commit IS NOT NULL AND {condition} GROUP BY 1, 2, 3, 4, 5",
+            parameters,
+        )
+        return [Origin(*row) for row in rows]
 
     def _one(self, blob: str) -> Decoded:
         return next(self._read([blob]))

@@ -44,8 +44,19 @@ class Omission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """All that the commit has beyond the default branch, as one patch: a squash merge is it."""
+
+    base: str
+    patch_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The exact code. `tree` is the tree that ran: the snapshot's where `dirty`."""
+    """The exact code. `tree` is the tree that ran: the snapshot's where `dirty`.
+
+    `reads` names all files of the tree that the run has read, or none.
+    """
 
     repo_uri: str | None = None
     object_format: str = "sha1"
@@ -55,7 +66,9 @@ class Source:
     dirty: bool = False
     snapshot: str | None = None
     patch_id: str | None = None
+    series: Series | None = None
     omitted: tuple[Omission, ...] = ()
+    reads: tuple[RawText, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,27 @@ direction marks that a record may carry are shown as escapes, never passed on.
 import shlex
 import signal
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from gitprov.model.ids import short
 from gitprov.model.run import Metric, RawText, Run
+from gitprov.model.source_link import Kind, SourceLink
 
 _SECOND = 1_000_000_000
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _MAX_NOTE_METRICS = 3
+_SHORT_COMMIT = 9
+_MAX_NAMED_FILES = 3
+_KINDS: dict[Kind, str] = {
+    "committed": "committed since",
+    "rewritten": "rewritten",
+    "near": "committed since",
+    "same-tree": "same tree",
+    "same-patch": "same change",
+    "squash": "squashed",
+}
+_REWRITES = {"amend": "amended", "rebase": "rebased"}
 
 
 def printable(text: RawText) -> str:
@@ -124,3 +136,26 @@ def run_line(run: Run) -> str:
     if run.source is not None and run.source.dirty:
         parts.append("[uncommitted changes]")
     return " ".join(part for part in parts if part)
+
+
+def link_text(link: SourceLink) -> str:
+    """Return `9f8e7d6c5 (squashed; inferred)`: a commit that stands for a run's source, and why."""
+    words = [rewrite_text(step.how) for step in link.steps]
+    if not (link.kind == "rewritten" and words):
+        words.append(_KINDS[link.kind])
+    text = ", ".join(dict.fromkeys(words))
+    if link.files:
+        text += f" but for {files_text(link.files)}"
+    return f"{link.commit[:_SHORT_COMMIT]} ({text}{'; inferred' if link.inferred else ''})"
+
+
+def rewrite_text(how: str) -> str:
+    """Return how a commit was rewritten: amended, rebased, rewritten by filter-repo."""
+    return _REWRITES.get(how, f"rewritten by {printable(how)}")
+
+
+def files_text(files: Sequence[str]) -> str:
+    """Return the names of some files, the first few where there are many."""
+    named = ", ".join(printable(name) for name in files[:_MAX_NAMED_FILES])
+    more = len(files) - _MAX_NAMED_FILES
+    return f"{named} and {plural(more, 'other')}" if more > 0 else named

@@ -18,11 +18,12 @@ from typing import NamedTuple
 
 from gitprov.codec.compression import decompress
 from gitprov.codec.environments import environment_digest
-from gitprov.codec.records import KINDS, decode_record
+from gitprov.codec.records import KINDS, decode_record, writer_of
 from gitprov.errors import GitprovError, IntegrityError, MalformedRecord, ObjectMissing
 from gitprov.model.ids import short
 from gitprov.model.ledger import Start
-from gitprov.model.run import Run, Source
+from gitprov.model.rewrite import Rewrite
+from gitprov.model.run import Run, Source, Writer
 from gitprov.policy.findings import Findings
 from gitprov.store.environment_trees import EnvironmentTrees
 from gitprov.store.ledger import Entry, StoredRecord, read_entries
@@ -40,7 +41,7 @@ class _Link(NamedTuple):
     sequence: int
     digest: bytes
     previous: bytes | None
-    run_id: str
+    record_id: str
 
 
 def verify(store: Store) -> Findings:
@@ -119,26 +120,35 @@ class _Verification:
             self._check_record(record, runs)
 
     def _check_record(self, record: StoredRecord, runs: dict[str, bytes]) -> None:
-        if record.schema not in KINDS:
-            self.findings.unknown(
-                "records", record.id, f"kind {record.schema} needs a newer gitprov"
-            )
-            return
         try:
-            decoded = decode_record(record.schema, record.data).record
-            if decoded.id != record.id:
-                raise MalformedRecord(f"the folder {record.id} holds the record of {decoded.id}")
             if record.id in runs:
                 raise MalformedRecord("two different records have this id")
+            writer, decoded = writer_of(record.data), _decoded(record)
         except MalformedRecord as error:
             self.findings.failed("records", record.id, str(error))
             return
         runs[record.id] = record.data
-        self.findings.good("records")
+        if decoded is None:
+            reason = f"kind {record.schema} needs a newer gitprov"
+            self.findings.unknown("records", record.id, reason)
+        else:
+            self.findings.good("records")
         if isinstance(decoded, Start):
             self._check_start(decoded)
-        else:
+            return
+        self._note_place(record, writer)
+        if isinstance(decoded, Run):
             self._check_run(decoded, record)
+        elif decoded is not None and record.environment is not None:
+            self.findings.failed("environments", record.id, "files that no digest covers")
+
+    def _note_place(self, record: StoredRecord, writer: Writer | None) -> None:
+        if writer is None:
+            self.findings.failed("writers", record.id, "the record names no writer")
+            return
+        digest = hashlib.sha256(record.data).digest()
+        link = _Link(writer.sequence, digest, writer.previous, record.id)
+        self._chains[writer.id].append(link)
 
     def _check_start(self, start: Start) -> None:
         for tip in start.continues:
@@ -155,12 +165,6 @@ class _Verification:
                 self.findings.good("months")
 
     def _check_run(self, run: Run, record: StoredRecord) -> None:
-        if run.writer is None:
-            self.findings.failed("writers", run.id, "the record names no writer")
-        else:
-            digest = hashlib.sha256(record.data).digest()
-            link = _Link(run.writer.sequence, digest, run.writer.previous, run.id)
-            self._chains[run.writer.id].append(link)
         self._check_environment(run, record)
         if run.source is not None and run.source.tree:
             self._check_source(run.id, run.source)
@@ -268,13 +272,13 @@ class _Verification:
             for link in links:
                 subject = f"{short(writer)}#{link.sequence}"
                 if link.sequence < expected:
-                    reason = f"run {short(link.run_id)} has a number that another record has"
+                    reason = f"record {short(link.record_id)} has a number that another record has"
                     self.findings.failed("writers", subject, reason)
                     continue
                 if link.sequence > expected:
                     self._gap(subject, expected, link.sequence)
                 elif link.previous != previous:
-                    reason = f"run {short(link.run_id)} does not follow the record before it"
+                    reason = f"record {short(link.record_id)} does not follow the record before it"
                     self.findings.failed("writers", subject, reason)
                 else:
                     self.findings.good("writers")
@@ -286,6 +290,16 @@ class _Verification:
             self.findings.unknown("writers", subject, f"{reason}; a month was dropped")
         else:
             self.findings.failed("writers", subject, reason)
+
+
+def _decoded(record: StoredRecord) -> Run | Rewrite | Start | None:
+    """Return what a record says, None for a kind that is not known; raise MalformedRecord."""
+    if record.schema not in KINDS:
+        return None
+    decoded: Run | Rewrite | Start = decode_record(record.schema, record.data).record
+    if decoded.id != record.id:
+        raise MalformedRecord(f"the folder {record.id} holds the record of {decoded.id}")
+    return decoded
 
 
 def _trailer_problem(entry: Entry) -> str | None:

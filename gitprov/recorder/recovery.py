@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from gitprov.errors import GitprovError
 from gitprov.store.remote_tips import unread_tips
+from gitprov.store.rewrites import rewrites_wait
 from gitprov.store.store import Store
 
 
@@ -23,7 +24,7 @@ class CaughtUp:
 
 
 def catch_up(store: Store) -> CaughtUp:
-    """Finish dead runs, drain the journal, take in what was fetched.
+    """Finish dead runs, drain the journal, take in what was fetched, record rewritten commits.
 
     Raises nothing (with GITPROV_DEBUG=1, what is a mistake of ours).
 
@@ -32,10 +33,11 @@ def catch_up(store: Store) -> CaughtUp:
     done = CaughtUp()
     _empty_journal(store, done)
     _take_in_fetched(store, done)
+    _record_rewrites(store, done)
     return done
 
 
-# Both do their imports late: nearly always there is nothing to do, and a listing should not pay.
+# All do their imports late: nearly always there is nothing to do, and a listing should not pay.
 
 
 def _empty_journal(store: Store, done: CaughtUp) -> None:
@@ -64,6 +66,14 @@ def _take_in_fetched(store: Store, done: CaughtUp) -> None:
             from gitprov.store.acceptance import accept  # noqa: PLC0415
 
             done.problems += accept(store).refused
+
+
+def _record_rewrites(store: Store, done: CaughtUp) -> None:
+    with _told(done, "rewritten commits are not recorded yet"):
+        if rewrites_wait(store.repository):
+            from gitprov.recorder.rewriting import record_rewrites  # noqa: PLC0415
+
+            record_rewrites(store)
 
 
 @contextmanager

@@ -151,12 +151,12 @@ class _Acceptance:
         """Yield the runs of new entries, each checked."""
         for start in range(0, len(news), _BATCH):
             for entry in read_entries(self._store.objects, news[start : start + _BATCH]):
-                for record, run in check_entry(entry):
-                    arriving.check(record, run)
+                for record, known in check_entry(entry):
+                    arriving.check(record)
                     if record.environment:
                         self._environments.check(record.environment)
-                    if run:
-                        yield run
+                    if isinstance(known, Run):
+                        yield known
 
     def _move(self, theirs: RemoteTip, refs: dict[str, str], lines: Lines) -> None:
         """Join a chain that was checked, and note its runs on their sources."""

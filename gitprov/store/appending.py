@@ -8,13 +8,14 @@ in one transaction; notes, which are derived, follow. Specification: section 9.3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gitprov.codec import canonical
 from gitprov.codec.canonical import Document
-from gitprov.codec.records import MAX_SEQUENCE, decode_record, encode_document
+from gitprov.codec.records import MAX_SEQUENCE, decode_record, encode_document, writer_of
 from gitprov.errors import GitFailed, MalformedRecord, StoreBusy, StoreDamaged
-from gitprov.model.run import RUN_SCHEMA, Run
+from gitprov.model.rewrite import Rewrite
+from gitprov.model.run import RUN_SCHEMA
 from gitprov.store.git_locks import mend, release_dead_locks
 from gitprov.store.ledger import list_entries, read_entries
 from gitprov.store.pack import release_leftovers
@@ -75,8 +76,8 @@ class Appending:
         )
         self.end, self.recorded = self._chain_end()
 
-    def seal(self, document: Document) -> tuple[bytes, Run]:
-        """Give a finished manifest its place in our chain; return its final bytes and the run.
+    def seal(self, document: Document, schema: str = RUN_SCHEMA) -> tuple[bytes, Any]:
+        """Give a record its place in our chain; return its final bytes and the record.
 
         Raises MalformedRecord where it is none, StoreDamaged where the chain cannot go on.
         """
@@ -86,9 +87,9 @@ class Appending:
             place = {"id": self._writer, "previous": end.digest, "sequence": end.sequence + 1}
         sealed = {**document, "writer": place}
         try:
-            data, run = encode_document(RUN_SCHEMA, sealed)
+            data, run = encode_document(schema, sealed)
         except MalformedRecord as error:
-            if _could_stand(sealed):
+            if _could_stand(sealed, schema):
                 raise StoreDamaged(
                     f"the chain of this clone cannot go on behind record {end.sequence}: "
                     f"{error}; see what git prov verify says"
@@ -106,6 +107,16 @@ class Appending:
                 if not any(item.snapshot for item in ready):
                     raise
                 self._write(ready, careful=True)
+
+    def write_rewrites(self, sealed: Sequence[tuple[bytes, Rewrite]]) -> None:
+        """Make sealed records of rewritten commits reachable; raise as `write` does."""
+        staging = Staging(self._store, self._place, self._lock)
+        staging.add_rewrites(sealed, self.end)
+        try:
+            staging.write()
+            self.land(staging)
+        finally:
+            staging.release()
 
     def complete(self, ready: Sequence[Ready]) -> None:
         """Write the sources and payload of runs that the ledger has, once more.
@@ -184,14 +195,11 @@ class Appending:
         # unpublished entries were made anew, so sequence numbers decide, not positions.
         for entry in read_entries(reader, list_entries(self._git, list(ours.values()), known)):
             for record in entry.records:
-                if record.schema != RUN_SCHEMA:
-                    continue
                 try:
-                    run: Run = decode_record(record.schema, record.data).record
+                    place = writer_of(record.data)
                 except MalformedRecord:
                     continue  # no record of ours is; verification names it
-                recorded.add(run.id)
-                place = run.writer
+                recorded.add(record.id)
                 if place and place.id == self._writer and place.sequence > end.sequence:
                     end = replace(end, sequence=place.sequence - 1).after(record.data)
         return replace(end, environments={}), recorded
@@ -209,11 +217,11 @@ class Appending:
         move_refs(self._store.repository, changes, lock=self._lock, fsync=fsync)
 
 
-def _could_stand(document: Document) -> bool:
-    """Say whether a run is well-formed, whatever is wrong with its place in the chain."""
+def _could_stand(document: Document, schema: str) -> bool:
+    """Say whether a record is well-formed, whatever is wrong with its place in the chain."""
     place = {**document["writer"], "sequence": MAX_SEQUENCE, "previous": bytes(32)}
     try:
-        decode_record(RUN_SCHEMA, canonical.encode({**document, "writer": place}))
+        decode_record(schema, canonical.encode({**document, "writer": place}))
     except MalformedRecord:
         return False
     return True

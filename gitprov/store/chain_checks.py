@@ -11,7 +11,9 @@ from gitprov.codec.compression import MAX_PAYLOAD_BYTES
 from gitprov.codec.records import KINDS, decode_record
 from gitprov.errors import MalformedRecord, ObjectMissing
 from gitprov.model.ids import is_id
-from gitprov.model.run import RUN_SCHEMA, Run
+from gitprov.model.ledger import Start
+from gitprov.model.rewrite import Rewrite
+from gitprov.model.run import Run
 from gitprov.store.git import Git
 from gitprov.store.ledger import Entry, StoredRecord
 from gitprov.store.objects import (
@@ -27,23 +29,25 @@ from gitprov.store.repository import EMPTY_TREE
 
 _BATCH = 2000
 
+Known = Run | Rewrite | Start
 
-def check_entry(entry: Entry) -> list[tuple[StoredRecord, Run | None]]:
-    """Return the records of an entry with the runs in them; raise MalformedRecord for a bad one.
+
+def check_entry(entry: Entry) -> list[tuple[StoredRecord, Known | None]]:
+    """Return the records of an entry as bytes and decoded; raise MalformedRecord for a bad one.
 
     Records of kinds that this version does not know are let through: their shape was checked, and
     dropping them would lose what a newer gitprov has written.
     """
-    records: list[tuple[StoredRecord, Run | None]] = []
+    records: list[tuple[StoredRecord, Known | None]] = []
     for record in entry.records:
         if record.schema not in KINDS:
             canonical.decode(record.data)
             records.append((record, None))
             continue
-        decoded = decode_record(record.schema, record.data).record
+        decoded: Known = decode_record(record.schema, record.data).record
         if decoded.id != record.id:
             raise MalformedRecord(f"the folder {record.id} holds the record of {decoded.id}")
-        records.append((record, decoded if record.schema == RUN_SCHEMA else None))
+        records.append((record, decoded))
     return records
 
 

@@ -7,8 +7,10 @@ refs, no optional locks on the user's index, and none of the variables through w
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gitprov.errors import GitFailed
 
@@ -50,12 +52,19 @@ class Git:
     """The git program, bound to one repository."""
 
     def __init__(
-        self, git_dir: Path, work_tree: Path | None = None, *, inherited: Sequence[int] = ()
+        self,
+        git_dir: Path,
+        work_tree: Path | None = None,
+        *,
+        inherited: Sequence[int] = (),
+        settings: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.git_dir = git_dir
         self.work_tree = work_tree
         self._inherited = inherited
-        self._command = ["git", f"--git-dir={git_dir}"]
+        self._env = dict(env or {})
+        self._command = ["git", f"--git-dir={git_dir}", *_options(settings)]
         if work_tree is not None:
             self._command.append(f"--work-tree={work_tree}")
 
@@ -65,8 +74,7 @@ class Git:
 
     def argv(self, *arguments: str, config: Sequence[str] = ()) -> list[str]:
         """Return the command line; `config` holds `name=value` pairs for git's -c."""
-        options = [part for pair in config for part in ("-c", pair)]
-        return [*self._command, *options, *arguments]
+        return [*self._command, *_options(config), *arguments]
 
     def run(
         self,
@@ -98,7 +106,7 @@ class Git:
                 capture_output=True,
                 check=False,
                 cwd=self._folder(),
-                env=git_environment(env),
+                env=git_environment({**self._env, **(env or {})}),
                 pass_fds=self._inherited,
             )
         except FileNotFoundError as error:
@@ -115,10 +123,36 @@ class Git:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd=self._folder(),
-                env=git_environment(env),
+                env=git_environment({**self._env, **(env or {})}),
             )
         except FileNotFoundError as error:
             raise _not_found(error) from error
+
+    def piped(self, first: Sequence[str], second: Sequence[str], stdin: bytes = b"") -> bytes:
+        """Return what the second git makes of what the first one prints, however large that is.
+
+        Raises GitFailed where either fails.
+        """
+        where: dict[str, Any] = {"cwd": self._folder(), "env": git_environment()}
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+            given.write(stdin)
+            given.seek(0)
+            try:
+                with subprocess.Popen(
+                    self.argv(*first), stdin=given, stdout=subprocess.PIPE, stderr=said, **where
+                ) as source:
+                    command, pipe = self.argv(*second), source.stdout
+                    done: subprocess.CompletedProcess[bytes] = subprocess.run(
+                        command, stdin=pipe, capture_output=True, check=False, **where
+                    )
+            except FileNotFoundError as error:
+                raise _not_found(error) from error
+            if source.returncode != 0:
+                said.seek(0)
+                raise GitFailed(f"git {first[0]} failed: {last_line(said.read())}")
+        if done.returncode != 0:
+            raise GitFailed(f"git {second[0]} failed: {last_line(done.stderr)}")
+        return done.stdout
 
     def _folder(self) -> Path:
         """Return where git starts: never our own folder, which a command may have removed.
@@ -128,6 +162,10 @@ class Git:
         if self.work_tree is not None and self.work_tree.is_dir():
             return self.work_tree
         return self.git_dir
+
+
+def _options(settings: Sequence[str]) -> list[str]:
+    return [part for setting in settings for part in ("-c", setting)]
 
 
 def last_line(output: bytes) -> str:

@@ -9,9 +9,8 @@ import hashlib
 from functools import cached_property
 from typing import NamedTuple
 
-from gitprov.codec.records import decode_record, schema_of
+from gitprov.codec.records import schema_of, writer_of
 from gitprov.errors import MalformedRecord
-from gitprov.model.run import RUN_SCHEMA, Run
 from gitprov.store.ledger import ENVIRONMENT, StoredRecord, list_entries, read_entries
 from gitprov.store.objects import decode_tree
 from gitprov.store.refs import LEDGER, list_refs, parse_shard
@@ -33,7 +32,7 @@ class _Claim(NamedTuple):
     sequence: int
     digest: bytes
     previous: bytes | None
-    run_id: str
+    record_id: str
 
 
 class KnownRecords:
@@ -100,10 +99,9 @@ class KnownRecords:
         named = {load_chain_end(store.repository.prov_dir, self.writer).digest}
         for entry in read_entries(store.objects, list_entries(store.repository.git, tips)):
             for record in entry.records:
-                if record.schema == RUN_SCHEMA:
-                    run: Run = decode_record(record.schema, record.data).record
-                    if run.writer and run.writer.id == self.writer:
-                        named.add(run.writer.previous)
+                writer = writer_of(record.data)
+                if writer and writer.id == self.writer:
+                    named.add(writer.previous)
         return named
 
 
@@ -115,7 +113,7 @@ class Arriving:
         self._contents: dict[str, Content] = {}
         self._claims: list[_Claim] = []
 
-    def check(self, record: StoredRecord, run: Run | None) -> None:
+    def check(self, record: StoredRecord) -> None:
         """Raise MalformedRecord where the record's id is taken by another record."""
         digest = hashlib.sha256(record.data).digest()
         content = Content(record.schema, digest, record.environment)
@@ -123,8 +121,9 @@ class Arriving:
         if (known and content not in known) or self._contents.get(record.id, content) != content:
             raise MalformedRecord(f"another record than the one here has the id {record.id}")
         self._contents[record.id] = content
-        if run and run.writer and run.writer.id == self._known.writer and not known:
-            self._claims.append(_Claim(run.writer.sequence, digest, run.writer.previous, run.id))
+        place = writer_of(record.data)
+        if place and place.id == self._known.writer and not known:
+            self._claims.append(_Claim(place.sequence, digest, place.previous, record.id))
 
     def check_claims(self) -> None:
         """Raise MalformedRecord where a record carries our writer's id and is not ours.
@@ -138,8 +137,8 @@ class Arriving:
         for claim in sorted(self._claims, key=lambda claim: claim.sequence, reverse=True):
             if claim.digest not in ours:
                 raise MalformedRecord(
-                    f"run {claim.run_id} carries the writer id of this clone and is not among "
-                    "the records that this clone has written"
+                    f"record {claim.record_id} carries the writer id of this clone and is not "
+                    "among the records that this clone has written"
                 )
             ours.add(claim.previous)
 

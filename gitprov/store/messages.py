@@ -7,12 +7,15 @@ section 4.
 from collections.abc import Sequence
 
 from gitprov.model.ids import short
+from gitprov.model.rewrite import Rewrite
 from gitprov.model.run import Run
-from gitprov.model.wording import command_text, metrics_text, printable, status_text
+from gitprov.model.wording import command_text, metrics_text, plural, printable, status_text
 
 _SUBJECT_LENGTH = 100
 # Nobody reads the metrics of a thousand runs in a commit message.
 _METRICS_OF_RUNS = 100
+# The record has them all.
+_LISTED_COMMITS = 100
 
 
 def entry_message(runs: Sequence[Run]) -> bytes:
@@ -29,6 +32,16 @@ def entry_message(runs: Sequence[Run]) -> bytes:
         "\n".join(line for run in runs for line in _trailers(run, with_metrics=with_metrics))
     )
     return ("\n\n".join(parts) + "\n").encode()
+
+
+def rewrite_message(rewrite: Rewrite) -> bytes:
+    """Return the commit message of an entry that holds a `rewrite`."""
+    subject = f"{plural(len(rewrite.commits), 'commit')} rewritten: {printable(rewrite.how)}"
+    lines = [
+        f"Prov-Rewritten: {pair.old} {pair.new or 'dropped'}"
+        for pair in rewrite.commits[:_LISTED_COMMITS]
+    ]
+    return "\n".join((subject, "", *lines, "")).encode()
 
 
 def person(name: str | None, email: str | None, time_ns: int) -> bytes:

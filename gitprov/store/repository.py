@@ -147,6 +147,11 @@ class Config:
         ]
         return sorted(found)
 
+    def main_remote(self) -> str:
+        """Return `origin`, or the only remote where that has another name."""
+        remotes = self.remotes()
+        return remotes[0] if len(remotes) == 1 else "origin"
+
 
 class _Answer:
     """What `git rev-parse` said: the object format, three paths, and why it stopped.

@@ -13,10 +13,11 @@ from gitprov.codec.records import encode_record, file_name
 from gitprov.errors import GitprovError
 from gitprov.model.ids import new_id, short
 from gitprov.model.ledger import START_SCHEMA, Start, Tip
+from gitprov.model.rewrite import REWRITE_SCHEMA, Rewrite
 from gitprov.model.run import RUN_SCHEMA, Agent, Run
 from gitprov.model.wording import run_line
 from gitprov.store.ledger import ENVIRONMENT
-from gitprov.store.messages import entry_message, person
+from gitprov.store.messages import entry_message, person, rewrite_message
 from gitprov.store.notes import stage_notes
 from gitprov.store.objects import MODE_TREE, Commit, Object, decode_commit
 from gitprov.store.pack import Existing, Files, PackBuilder, Written
@@ -87,28 +88,50 @@ class Staging:
         common_dir = self._store.repository.common_dir
         return pack.write(self._git, common_dir, fsync=self._store.fsync, strict=strict)
 
+    def add_rewrites(self, sealed: Sequence[tuple[bytes, Rewrite]], end: ChainEnd) -> None:
+        """Stage one entry for each record of rewritten commits; our chain ends at `self.end`."""
+        for data, rewrite in sealed:
+            folders: dict[str, Files] = {rewrite.id: {file_name(REWRITE_SCHEMA): data}}
+            author = _author(rewrite.agent, rewrite.made_ns)
+            end = self._append(folders, author, rewrite_message(rewrite), end)
+        self.end = end
+
     def _entry(self, ready: Sequence[Ready], end: ChainEnd) -> ChainEnd:
-        ref = self._ref("ledger")
-        tip = self.moves[ref][1] if ref in self.moves else self._place.refs.get(ref)
-        # Only what this very chain reaches: another month may be dropped at any time.
-        environments = dict(end.environments) if tip and (ref, tip) == (end.ref, end.tip) else {}
-        folders: dict[str, Files] = {}
+        environments = dict(self._environments(end))
+        folders = {item.run.id: self._folder(item, environments) for item in ready}
+        author = _author(ready[-1].run.agent, ready[-1].run.ended_ns)
+        message = entry_message([item.run for item in ready])
+        end = self._append(folders, author, message, end)
+        return replace(end, environments=environments)
+
+    def _append(
+        self, folders: dict[str, Files], author: bytes, message: bytes, end: ChainEnd
+    ) -> ChainEnd:
+        """Stage an entry with these records at the end of the month's chain."""
+        ref, tip = self._ledger_end()
         if tip is None:
             start = self._start()
             folders[start.id] = {file_name(START_SCHEMA): encode_record(start)}
-        for item in ready:
-            folders[item.run.id] = self._folder(item, environments)
-        oid = self._pack.add_commit(
-            Commit(
-                self._pack.add_tree(folders),
-                (tip,) if tip else (),
-                _author(ready[-1].run.agent, ready[-1].run.ended_ns),
-                person("gitprov", None, self._place.now_ns),
-                entry_message([item.run for item in ready]),
-            )
-        )
+        committer = person("gitprov", None, self._place.now_ns)
+        parents = (tip,) if tip else ()
+        tree = self._pack.add_tree(folders)
+        oid = self._pack.add_commit(Commit(tree, parents, author, committer, message))
+        environments = self._environments(end)
         self.moves[ref] = (self._place.refs.get(ref), oid)
-        return replace(end, ref=ref, tip=oid, environments=environments)
+        return replace(end, ref=ref, tip=oid, environments=dict(environments))
+
+    def _environments(self, end: ChainEnd) -> Mapping[str, str]:
+        """Return the environments that our chain of this month reaches.
+
+        Only what this very chain reaches: another month may be dropped at any time.
+        """
+        ref, tip = self._ledger_end()
+        return end.environments if tip and (ref, tip) == (end.ref, end.tip) else {}
+
+    def _ledger_end(self) -> tuple[str, str | None]:
+        """Return the ref of our chain of this month and where it ends, with what is staged."""
+        ref = self._ref("ledger")
+        return ref, self.moves[ref][1] if ref in self.moves else self._place.refs.get(ref)
 
     def _folder(self, item: Ready, environments: dict[str, str]) -> Files:
         folder: dict[str, bytes | Files | Existing] = {file_name(RUN_SCHEMA): item.data}

@@ -3,9 +3,11 @@
 import time
 
 from gitprov.model.run import Run
+from gitprov.model.source_link import SourceLink
 from gitprov.model.wording import (
     command_text,
     duration_text,
+    link_text,
     metrics_text,
     printable,
     status_text,
@@ -16,11 +18,12 @@ _SECOND = 1_000_000_000
 _STEPS = ((60, "second"), (60, "minute"), (24, "hour"), (7, "day"), (5, "week"))
 
 
-def oneline(run: Run, short_id: str, style: Style) -> str:
-    """Return a run as one line."""
+def oneline(run: Run, short_id: str, style: Style, link: SourceLink | None = None) -> str:
+    """Return a run as one line; `link` says which commit it is listed for, if not its own."""
     parts = [
         style.id(short_id),
         source_text(run),
+        f"-> {style.dim(link_text(link))}" if link else "",
         marked_status(run, style),
         style.dim(duration_text(run.duration_ns)),
         metrics_text(run.metrics),
@@ -32,8 +35,10 @@ def oneline(run: Run, short_id: str, style: Style) -> str:
     return " ".join(part for part in parts if part)
 
 
-def paragraph(run: Run, short_id: str, style: Style, *, now_ns: int) -> str:
-    """Return a run as a paragraph."""
+def paragraph(
+    run: Run, short_id: str, style: Style, *, now_ns: int, link: SourceLink | None = None
+) -> str:
+    """Return a run as a paragraph; `link` says which commit it is listed for, if not its own."""
     name = printable(run.name or "")
     lines = [
         f"{style.id(f'run {short_id}')} {marked_status(run, style)}"
@@ -42,6 +47,8 @@ def paragraph(run: Run, short_id: str, style: Style, *, now_ns: int) -> str:
         f"Source:  {source_text(run) or 'unknown'}",
         f"Command: {command_text(run.command.argv)}",
     ]
+    if link:
+        lines.insert(3, f"Now in:  {link_text(link)}")
     if run.agent and (run.agent.name or run.agent.email):
         lines.insert(1, f"Author:  {printable(run.agent.name or run.agent.email or '')}")
     if run.params:

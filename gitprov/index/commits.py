@@ -1,0 +1,150 @@
+"""What links between runs and later commits are found by: trees, dates, parents, patch ids.
+
+All of it is asked of git in bulk. Patch ids cost a diff each and never change, so those that were
+made once are kept in the index.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from gitprov.errors import GitFailed
+from gitprov.store.git import Git
+from gitprov.store.patch_ids import patch_ids, series_patch_id
+
+_FORMAT = "--format=%H %T %ct %P"
+# So many diffs are made for one question, of the newest commits: a second or so for 1,000.
+MAX_PATCHES = 5000
+_MAX_ASKED = 500
+_BRANCHES = ("refs/heads", "refs/remotes")
+
+
+class CommitInfo(NamedTuple):
+    """A commit, its tree, when it was made (seconds since the epoch), and its parents."""
+
+    oid: str
+    tree: str
+    time: int
+    parents: tuple[str, ...]
+
+
+class Commits:
+    """Commits of one repository."""
+
+    def __init__(self, git: Git, index: sqlite3.Connection) -> None:
+        self._git = git
+        self._index = index
+
+    def since(self, time: int, revisions: Sequence[str]) -> list[CommitInfo]:
+        """Return the commits of revisions and ranges made since a time, the oldest first."""
+        if not revisions:
+            return []
+        return self._list("--reverse", f"--max-age={time}", names=revisions)
+
+    def beyond(self, tips: Iterable[str], known: Iterable[str]) -> dict[str, CommitInfo]:
+        """Return the commits that `tips` reach and `known` do not, by id."""
+        names = [*tips, *(f"^{oid}" for oid in known)]
+        return {commit.oid: commit for commit in self._list(names=names)}
+
+    def present(self, oids: Iterable[str]) -> dict[str, CommitInfo]:
+        """Return those of the commits that are in this clone."""
+        asked = sorted(set(oids))
+        answers = self._git.run(
+            "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=_lines(asked)
+        )
+        lines = answers.decode("ascii", "replace").splitlines()
+        here = [line.split()[0] for line in lines if line.endswith(" commit")]
+        return {found.oid: found for found in self._list("--no-walk=unsorted", names=here)}
+
+    def patch_ids(self, commits: Sequence[CommitInfo]) -> dict[str, str]:
+        """Return the patch ids of commits that have one: of the newest where there are many."""
+        plain = [commit.oid for commit in commits if len(commit.parents) < 2]  # noqa: PLR2004
+        found = self._kept(plain)
+        fresh = [oid for oid in plain if oid not in found][-MAX_PATCHES:]
+        if fresh:
+            with suppress(GitFailed):  # a blob is not here, as in a partial clone
+                made = patch_ids(self._git, fresh)
+                found |= self._keep({oid: made.get(oid, "") for oid in fresh})
+        return {oid: patch_id for oid, patch_id in found.items() if patch_id}
+
+    def series(self, tip: str, tips: Sequence[str]) -> str | None:
+        """Return the patch id of all that `tip` has beyond where it left the first of `tips`."""
+        base = self._git.call("merge-base", tip, *tips)
+        if base.returncode != 0:
+            return None
+        name = f"{base.stdout.decode().strip()}..{tip}"
+        found = self._kept([name])
+        if name not in found:
+            with suppress(GitFailed):
+                made = series_patch_id(self._git, *name.split(".."))
+                found = self._keep({name: made or ""})
+        return found.get(name) or None
+
+    def branches(self, *, holding: str | None = None, without: str | None = None) -> dict[str, str]:
+        """Return branches, here and at remotes, and where they end: that hold a commit, or do not.
+
+        A commit that is not here is held by none.
+        """
+        which = [f"--contains={holding}"] if holding else []
+        which += [f"--no-contains={without}"] if without else []
+        listed = self._git.call(
+            "for-each-ref", "--format=%(objectname) %(symref) %(refname:short)", *which, *_BRANCHES
+        )
+        if listed.returncode != 0:
+            if not without:
+                return {}
+            return self.branches()
+        lines = (line.split(" ", 2) for line in os.fsdecode(listed.stdout).splitlines())
+        return {name: oid for oid, symbolic, name in lines if not symbolic}
+
+    def branches_around(self, commits: Sequence[str]) -> list[str]:
+        """Return the ends of branches that hold one of the commits, and where HEAD was lately."""
+        containing = [f"--contains={oid}" for oid in commits[:_MAX_ASKED]]
+        branches = self._git.call("for-each-ref", "--format=%(objectname)", *containing, *_BRANCHES)
+        # Fails where there is no reflog, as in a bare repository.
+        lately = self._git.call("log", "-g", "--format=%H", f"--max-count={_MAX_ASKED}", "HEAD")
+        return list(dict.fromkeys((branches.stdout + lately.stdout).decode("ascii").split()))
+
+    def differing(self, tree: str, other: str) -> set[str] | None:
+        """Return the files in which two trees differ, None where one of them is not here."""
+        found = self._git.call("diff-tree", "-r", "-z", "--name-only", "--no-renames", tree, other)
+        if found.returncode != 0:
+            return None
+        return {os.fsdecode(name) for name in found.stdout.split(b"\0") if name}
+
+    def _list(self, *options: str, names: Sequence[str]) -> list[CommitInfo]:
+        if not names:
+            return []
+        output = self._git.run(
+            "rev-list", "--no-commit-header", _FORMAT, *options, "--stdin", stdin=_lines(names)
+        )
+        commits = []
+        for line in output.decode("ascii", "replace").splitlines():
+            oid, tree, time, *parents = line.split()
+            commits.append(CommitInfo(oid, tree, int(time), tuple(parents)))
+        return commits
+
+    def _kept(self, names: Sequence[str]) -> dict[str, str]:
+        if not names:
+            return {}
+        self._index.execute("CREATE TEMP TABLE IF NOT EXISTS asked (name TEXT PRIMARY KEY)")
+        self._index.execute("DELETE FROM temp.asked")
+        self._index.executemany(
+            "INSERT OR IGNORE INTO temp.asked VALUES (?)", ((name,) for name in names)
+        )
+        return dict(
+            self._index.execute("SELECT name, patch_id FROM patches JOIN temp.asked USING (name)")
+        )
+
+    def _keep(self, made: dict[str, str]) -> dict[str, str]:
+        with suppress(sqlite3.OperationalError):  # in use, or on a full disk: made again next time
+            self._index.execute("BEGIN IMMEDIATE")
+            self._index.executemany("INSERT OR REPLACE INTO patches VALUES (?, ?)", made.items())
+            self._index.execute("COMMIT")
+        return made
+
+
+def _lines(names: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
