@@ -29,6 +29,7 @@ VERBS = {
     "show": Verb("gitprov.cli.show", "show one run: all that is known, and what is missing"),
     "links": Verb("gitprov.cli.links", "explain which commits stand for a run's source today"),
     "restore": Verb("gitprov.cli.restore", "bring the source of a run back"),
+    "notes": Verb("gitprov.cli.notes", "bring the notes of commits up to date"),
     "verify": Verb("gitprov.cli.verify", "check everything that is recorded, offline"),
     "push": Verb("gitprov.cli.push", "send runs, and their sources, to a remote"),
     "pull": Verb("gitprov.cli.pull", "fetch runs from a remote and take them in"),

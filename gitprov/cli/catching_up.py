@@ -1,12 +1,12 @@
 """Opening the store for a verb that reads, with everything that waits taken in first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from gitprov.cli.terminal import say
 from gitprov.model.ids import short
 from gitprov.model.wording import printable
-from gitprov.recorder.recovery import catch_up
+from gitprov.recorder.recovery import catch_up, update_notes
 from gitprov.store.store import Store
 
 
@@ -18,9 +18,18 @@ def current_store() -> Iterator[Store]:
     if done.adopted:
         ids = ", ".join(short(run_id) for run_id in done.adopted)
         say(f"gitprov: recorded as aborted, because their process died: {ids}")
-    for problem in done.problems:
-        say(f"gitprov: warning: {printable(problem)}")
+    _warn(done.problems)
     try:
         yield store
     finally:
         store.close()
+
+
+def note_links(store: Store) -> None:
+    """Note runs on the commits that stand for their sources; what hinders it is a warning."""
+    _warn(update_notes(store).problems)
+
+
+def _warn(problems: Iterable[str]) -> None:
+    for problem in problems:
+        say(f"gitprov: warning: {printable(problem)}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gitprov.cli.catching_up import current_store
+from gitprov.cli.finding import find_run
 from gitprov.cli.terminal import paged, say, style_for, verb
 from gitprov.index.history import LAST, History
 from gitprov.model.wording import plural
@@ -45,7 +46,7 @@ def links(
             count = record_map(store, read_map(rewritten))
             say(f"recorded {plural(count, 'rewritten commit')} that runs were made from")
         history = History(store)
-        found = history.find(run).record
+        found = find_run(history, run).record
         links = history.links(found)
         commits = [link.commit for link in links]
         if found.source and found.source.commit:

@@ -17,6 +17,7 @@ from gitprov.capture.restoration import (
 )
 from gitprov.capture.restoration import restore as restore_files
 from gitprov.cli.catching_up import current_store
+from gitprov.cli.finding import find_run
 from gitprov.cli.terminal import Json, verb
 from gitprov.errors import UnknownPath
 from gitprov.index.history import History
@@ -64,7 +65,7 @@ def restore(
     """
     with current_store() as store:
         repository = store.repository
-        found = History(store).find(run).record
+        found = find_run(History(store), run).record
         origin = find_origin(repository, found)
         selected = [_from_top(repository, path) for path in paths or ()]
         left_out = _left_out(found, selected)

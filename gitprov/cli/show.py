@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gitprov.cli.catching_up import current_store
+from gitprov.cli.finding import find_run
 from gitprov.cli.terminal import Json, paged, style_for, verb
 from gitprov.errors import GitprovError, PayloadMissing
 from gitprov.index.history import LAST, History
@@ -33,7 +34,7 @@ def show(
 ) -> None:
     """Show one run: everything that is known, and what is missing."""
     with current_store() as store:
-        found = History(store).find(run)
+        found = find_run(History(store), run)
         if as_json:
             print(json_line(found.document))
             return

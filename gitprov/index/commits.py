@@ -107,6 +107,15 @@ class Commits:
         lately = self._git.call("log", "-g", "--format=%H", f"--max-count={_MAX_ASKED}", "HEAD")
         return list(dict.fromkeys((branches.stdout + lately.stdout).decode("ascii").split()))
 
+    def ends_of(self, refs: Sequence[str]) -> list[str]:
+        """Return the commits that refs lead to, each once, of those that are there."""
+        names = "".join(f"{ref}^{{commit}}\n" for ref in refs).encode()
+        answers = self._git.run(
+            "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=names
+        )
+        lines = answers.decode("utf-8", "replace").splitlines()
+        return list(dict.fromkeys(line.split()[0] for line in lines if line.endswith(" commit")))
+
     def differing(self, tree: str, other: str) -> set[str] | None:
         """Return the files in which two trees differ, None where one of them is not here."""
         found = self._git.call("diff-tree", "-r", "-z", "--name-only", "--no-renames", tree, other)

@@ -3,7 +3,9 @@
 import os
 import re
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -106,6 +108,28 @@ class History:
             holding = list(dict.fromkeys(links.branches(holding=run.source.commit).values()))
             found = [*found, *links.into(origins, holding, holding).get(origins[0], [])]
         return sorted(dict.fromkeys(found), key=lambda link: link.sureness)
+
+    def linked_runs(self) -> Iterator[tuple[Decoded, SourceLink]]:
+        """Yield runs with the commits that stand for their sources, wherever that was recorded.
+
+        What is inferred is looked for in the history of HEAD and of the main branches.
+        """
+        links = Links(self._store, self._index)
+        origins = self._origins("TRUE")
+        found = [links.rewritten(origins)]
+        found += [links.into(origins, [tip], [tip]) for tip in links.main_branches()]
+        merged: dict[Origin, dict[SourceLink, None]] = defaultdict(dict)
+        for some in found:
+            for origin, of_origin in some.items():
+                # Where a record says so, how surely the tree is the same does not matter here.
+                merged[origin] |= {replace(link, same_tree=None): None for link in of_origin}
+        for origin, distinct in merged.items():
+            rows = self._index.execute(
+                "SELECT blob FROM runs WHERE source_commit = ? AND source_tree IS ?",
+                [origin.commit, origin.tree],
+            )
+            for run in self._read([row[0] for row in rows.fetchall()]):
+                yield from ((run, link) for link in distinct)
 
     def branches_with(self, commits: Sequence[str]) -> dict[str, list[str]]:
         """Return the branches, here and at remotes, that hold each commit that is in this clone."""

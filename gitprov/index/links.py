@@ -60,9 +60,30 @@ class Links:
         """Return the ends of branches, here and at remotes, that hold a commit or do not."""
         return self._commits.branches(holding=holding, without=without)
 
+    def main_branches(self) -> list[str]:
+        """Return where HEAD is and where the main branches end, each commit once."""
+        remote = f"refs/remotes/{self._store.repository.config.main_remote()}"
+        return self._commits.ends_of([
+            "HEAD", f"{remote}/HEAD",
+            *[f"{where}/{name}" for where in ("refs/heads", remote) for name in ("main", "master")],
+        ])  # fmt: skip
+
     def present(self, commits: Sequence[str]) -> list[str]:
         """Return those of the commits that are in this clone."""
         return list(self._commits.present(commits))
+
+    def rewritten(self, origins: Sequence[Origin]) -> dict[Origin, list[SourceLink]]:
+        """Return the commits in this clone that took the place of sources, on a branch or not."""
+        standing = self._standing_for({origin.commit for origin in origins})
+        present = self._commits.present(oid for ways in standing.values() for oid in ways)
+        return {
+            origin: [
+                SourceLink(place, "rewritten", place, steps)
+                for place, steps in standing[origin.commit].items()
+                if steps and place in present
+            ]
+            for origin in origins
+        }
 
     def _search(
         self, origins: Sequence[Origin], revisions: Sequence[str], tips: Sequence[str]

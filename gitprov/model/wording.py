@@ -138,6 +138,21 @@ def run_line(run: Run) -> str:
     return " ".join(part for part in parts if part)
 
 
+def note_line(run: Run, link: SourceLink | None = None) -> str:
+    """Return the line of a run in the notes of a commit: its own, or one that stands for it."""
+    if link is None or link.kind == "rewritten":
+        return run_line(run)
+    via = link.via[:_SHORT_COMMIT]
+    words = {
+        "committed": "these changes",
+        "near": f"these changes but for {files_text(link.files)}",
+        "same-tree": f"same tree as {via}; inferred",
+        "same-patch": f"same change as {via}; inferred",
+        "squash": f"squashed up to {via}; inferred",
+    }
+    return f"{run_line(run)} ({words[link.kind]})"
+
+
 def link_text(link: SourceLink) -> str:
     """Return `9f8e7d6c5 (squashed; inferred)`: a commit that stands for a run's source, and why."""
     words = [rewrite_text(step.how) for step in link.steps]

@@ -73,7 +73,18 @@ def _record_rewrites(store: Store, done: CaughtUp) -> None:
         if rewrites_wait(store.repository):
             from gitprov.recorder.rewriting import record_rewrites  # noqa: PLC0415
 
-            record_rewrites(store)
+            if record_rewrites(store):
+                done.problems += update_notes(store).problems
+
+
+def update_notes(store: Store) -> CaughtUp:
+    """Note runs on the commits that stand for their sources. Raises nothing, as `catch_up`."""
+    done = CaughtUp()
+    with _told(done, "the notes of commits are not up to date"):
+        from gitprov.index.annotations import annotate  # noqa: PLC0415
+
+        annotate(store)
+    return done
 
 
 @contextmanager

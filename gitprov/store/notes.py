@@ -3,8 +3,12 @@
 Derived from the ledger. The tree is read whatever fan-out it has (git changes it when it rewrites
 notes) and only the folders on the way to a changed note are written anew, so that adding one note
 costs the same with 100 as with 100,000 (libgit2's notes take quadratic time and space).
+
+Our lines stand in the order of their text, behind what people wrote: so a note is the same in
+whatever order runs came, and as git's own `cat_sort_uniq` leaves it where commits are combined.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from gitprov.store.messages import person
@@ -22,21 +26,30 @@ from gitprov.store.pack import PackBuilder
 from gitprov.store.repository import EMPTY_TREE
 
 _AUTHOR = "gitprov"
+_OURS = re.compile(rb"run [k-z]{8,32} ")
+_COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 _FAN_OUT = 2
 
 Lines = Mapping[str, Sequence[str]]
 
 
 def stage_notes(
-    pack: PackBuilder, reader: ObjectReader, tip: str | None, lines: Lines, time_ns: int
+    pack: PackBuilder,
+    reader: ObjectReader,
+    tip: str | None,
+    lines: Lines,
+    time_ns: int,
+    *,
+    anew: bool = False,
 ) -> str | None:
     """Add to `pack` the notes commit that has `lines` (by commit id) in it, after `tip`.
 
-    Returns the commit, or None where every line is there already. A line that a note has is not
-    added again; what people wrote into a note stays.
+    Returns the commit, or None where nothing is new. A line that a note has is not added again;
+    what people wrote into a note stays. With `anew`, nothing else is in it but `lines`.
     """
     tree = decode_commit(reader.read(tip).data).tree if tip else EMPTY_TREE
-    changed = _Writer(pack, reader).updated(tree, lines, depth=0)
+    writer = _Writer(pack, reader)
+    changed = writer.updated(EMPTY_TREE if anew else tree, lines, depth=0)
     if changed == tree:
         return None
     author = person(_AUTHOR, None, time_ns)
@@ -70,11 +83,36 @@ class _Writer:
         return self._pack.add("tree", encode_tree(entries.values()))
 
     def _note(self, old: str | None, added: Sequence[str]) -> str:
-        text = self._reader.read(old).data if old else b""
-        present = set(text.splitlines())
-        fresh = [line.encode() for line in added if line.encode() not in present]
-        if not fresh and old:
+        present = self._reader.read(old).data.splitlines() if old else []
+        given = [line.encode("utf-8", "surrogateescape") for line in added]
+        if set(given).issubset(present) and old:
             return old
-        if text and not text.endswith(b"\n"):
-            text += b"\n"
-        return self._pack.add("blob", text + b"".join(line + b"\n" for line in fresh))
+        theirs = [line for line in present if not _OURS.match(line)]
+        known = set(theirs)
+        theirs += [line for line in given if not _OURS.match(line) and line not in known]
+        ours = sorted({line for line in (*present, *given) if _OURS.match(line)})
+        return self._pack.add("blob", b"".join(line + b"\n" for line in (*theirs, *ours)))
+
+
+def written_by_people(reader: ObjectReader, tip: str) -> dict[str, list[str]]:
+    """Return the lines of notes that are not ours, by commit."""
+    found: dict[str, list[str]] = {}
+    folders = [("", decode_commit(reader.read(tip).data).tree)]
+    notes: list[tuple[str, str]] = []
+    while folders:
+        trees = list(reader.read_many([oid for _, oid in folders]))
+        below = []
+        for (prefix, _), tree in zip(folders, trees, strict=True):
+            for entry in decode_tree(tree.data) if tree else ():
+                name = prefix + entry.name.decode("ascii", "replace")
+                if entry.mode == MODE_TREE:
+                    below.append((name, entry.oid))
+                elif _COMMIT.match(name):
+                    notes.append((name, entry.oid))
+        folders = below
+    blobs = reader.read_many([oid for _, oid in notes])
+    for (commit, _), blob in zip(notes, blobs, strict=True):
+        lines = blob.data.splitlines() if blob else []
+        if theirs := [line for line in lines if not _OURS.match(line)]:
+            found[commit] = [line.decode("utf-8", "surrogateescape") for line in theirs]
+    return found
