@@ -46,6 +46,7 @@ _CHANGING = (
     (r"\bCPython 3\.\d+\.\d+\b", "PYTHON"),
     (r"\S+/bin/git-prov\b", "PROGRAM"),
 )
+_NOTE = re.compile(r"(?:^    run SHORT [^\n]+\n){2,}", re.MULTILINE)
 
 
 class Block(NamedTuple):
@@ -133,10 +134,13 @@ def compare(printed: str, expected: str, where: str) -> None:
 
 
 def normalised(text: str) -> str:
-    """Return output with what differs from one run to the next replaced by its name."""
+    """Return output with what differs from one run to the next replaced by its name.
+
+    The lines of a note stand in the order of random ids.
+    """
     for pattern, name in _CHANGING:
         text = re.sub(pattern, name, text)
-    return text
+    return _NOTE.sub(lambda note: "".join(sorted(note[0].splitlines(keepends=True))), text)
 
 
 class _Shell:
