@@ -18,7 +18,7 @@ def current_store() -> Iterator[Store]:
     if done.adopted:
         ids = ", ".join(short(run_id) for run_id in done.adopted)
         say(f"gitprov: recorded as aborted, because their process died: {ids}")
-    _warn(done.problems)
+    warn(done.problems)
     try:
         yield store
     finally:
@@ -27,9 +27,10 @@ def current_store() -> Iterator[Store]:
 
 def note_links(store: Store) -> None:
     """Note runs on the commits that stand for their sources; what hinders it is a warning."""
-    _warn(update_notes(store).problems)
+    warn(update_notes(store).problems)
 
 
-def _warn(problems: Iterable[str]) -> None:
+def warn(problems: Iterable[str]) -> None:
+    """Tell the user what is not as it should be, a line each."""
     for problem in problems:
         say(f"gitprov: warning: {printable(problem)}")

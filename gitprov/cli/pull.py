@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gitprov.cli.catching_up import current_store, note_links
+from gitprov.cli.catching_up import current_store, note_links, warn
 from gitprov.cli.remotes import (
     Remote,
     accepted_document,
@@ -32,6 +32,7 @@ def pull(
     with current_store() as store:
         name = chosen_remote(store.repository, remote)
         done = pull_chains(store, name, AREAS if payload else ("ledger", "keep"))
+        warn(done.lost)
         note_links(store)
     if as_json:
         print(json_line({"schema": "pull.1", **accepted_document(done, name)}))

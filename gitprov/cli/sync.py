@@ -1,6 +1,6 @@
 """`git prov sync`: pull, then push."""
 
-from gitprov.cli.catching_up import current_store, note_links
+from gitprov.cli.catching_up import current_store, note_links, warn
 from gitprov.cli.remotes import (
     Remote,
     accepted_document,
@@ -23,6 +23,7 @@ def sync(remote: Remote = None, as_json: Json = False) -> None:
     with current_store() as store:
         name = chosen_remote(store.repository, remote)
         taken = pull(store, name)
+        warn(taken.lost)
         note_links(store)
         sent = push(store, name)
     if as_json:

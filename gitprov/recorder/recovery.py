@@ -5,11 +5,12 @@ anybody's help.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gitprov.errors import GitprovError
+from gitprov.store.high_water import HighWater
 from gitprov.store.remote_tips import unread_tips
 from gitprov.store.rewrites import rewrites_wait
 from gitprov.store.store import Store
@@ -31,8 +32,14 @@ def catch_up(store: Store) -> CaughtUp:
     A repository that cannot be written to is read as it is; the problems say so.
     """
     done = CaughtUp()
+    refs: Mapping[str, str] = {}
+    with _told(done, "refs cannot be read"):
+        refs = store.refs()
+    marks = HighWater(store.repository)
+    _put_back(store, refs, marks, done)
     _empty_journal(store, done)
-    _take_in_fetched(store, done)
+    _tell_losses(store, refs, marks, done)
+    _take_in_fetched(store, refs, done)
     _record_rewrites(store, done)
     return done
 
@@ -60,9 +67,25 @@ def _empty_journal(store: Store, done: CaughtUp) -> None:
         done.problems.append(f"run {run_id} could not be recorded: {reason}")
 
 
-def _take_in_fetched(store: Store, done: CaughtUp) -> None:
+def _put_back(store: Store, refs: Mapping[str, str], marks: HighWater, done: CaughtUp) -> None:
+    with _told(done, "refs that were set back are not put back"):
+        if marks.ours_fallen(refs):
+            from gitprov.store.setbacks import put_back  # noqa: PLC0415
+
+            done.problems += put_back(store)
+
+
+def _tell_losses(store: Store, refs: Mapping[str, str], marks: HighWater, done: CaughtUp) -> None:
+    with _told(done, "what remotes have lost is not known"):
+        if fallen := marks.remotes_fallen(refs):
+            from gitprov.store.setbacks import losses  # noqa: PLC0415
+
+            done.problems += losses(store, fallen)
+
+
+def _take_in_fetched(store: Store, refs: Mapping[str, str], done: CaughtUp) -> None:
     with _told(done, "what was fetched is not taken in"):
-        if unread_tips(store.repository, store.refs()):
+        if unread_tips(store.repository, refs):
             from gitprov.store.acceptance import accept  # noqa: PLC0415
 
             done.problems += accept(store).refused

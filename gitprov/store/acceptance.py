@@ -33,6 +33,7 @@ from gitprov.store.remote_tips import (
     remote_tips,
     unread_tips,
 )
+from gitprov.store.setbacks import OVERWRITER
 from gitprov.store.store import Store
 
 _BATCH = 2000
@@ -43,10 +44,11 @@ Lines = dict[str, list[str]]
 
 @dataclass(slots=True)
 class Accepted:
-    """The number of runs that are new here, and what was refused, in words."""
+    """The number of runs that are new here, what was refused and what remotes have lost."""
 
     runs: int = 0
     refused: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
 
 def accept(store: Store) -> Accepted:
@@ -79,6 +81,8 @@ def accept(store: Store) -> Accepted:
                     refused[tip] = printable(reason)
             else:
                 read.append(tip)
+                if tip.remote == OVERWRITER:  # of no use any more
+                    acceptance.forget(tip)
         mark_read(store.repository, refs, read, refused)
     return done
 

@@ -8,6 +8,7 @@ from gitprov.errors import StoreBusy
 from gitprov.store.durable import sync_folders
 from gitprov.store.git import last_line, syncing
 from gitprov.store.git_locks import PACKED, announce
+from gitprov.store.high_water import HighWater
 from gitprov.store.repository import Repository
 
 NO_OBJECT = "0" * 40
@@ -47,6 +48,7 @@ def move_refs(
         announcement.unlink(missing_ok=True)
     if result.returncode != 0:
         raise RefMoved(f"could not move refs: {last_line(result.stderr)}; see: git prov doctor")
+    HighWater(repository).remember({ref: new for ref, (_, new) in changes.items()})
     if fsync:
         _sync_folders(repository.common_dir, changes)
 

@@ -19,12 +19,14 @@ from gitprov.store.consolidation import consolidate, remember_pack
 from gitprov.store.durable import sync_folders
 from gitprov.store.git import last_line, syncing
 from gitprov.store.git_locks import release_dead_locks
+from gitprov.store.high_water import HighWater
 from gitprov.store.ledger import list_entries, read_entries
 from gitprov.store.lock import store_lock
 from gitprov.store.objects import decode_commit
 from gitprov.store.ref_moves import move_refs
 from gitprov.store.refs import AREAS, KEEP, REMOTE, Area, Shard, list_refs, parse_shard
 from gitprov.store.repository import EMPTY_TREE
+from gitprov.store.setbacks import losses
 from gitprov.store.store import Store
 
 HOOK_GUARD = "GITPROV_PUSHING"
@@ -54,7 +56,9 @@ def fetch_refspecs(remote: str, areas: Sequence[Area]) -> list[str]:
 def pull(store: Store, remote: str, areas: Sequence[Area] = ("ledger", "keep")) -> Accepted:
     """Fetch a remote's chains and join them with ours. Raises RemoteFailed."""
     _fetch(store, remote, areas)
-    return accept(store)
+    done = accept(store)
+    done.lost = losses(store, HighWater(store.repository).remotes_fallen(store.refs()))
+    return done
 
 
 def push(
@@ -172,6 +176,7 @@ def _note_remote_tips(store: Store, remote: str, sent: Mapping[Shard, str]) -> N
         changes = {ref: (refs.get(ref), oid) for ref, oid in moves.items() if refs.get(ref) != oid}
         if changes:
             move_refs(store.repository, changes, lock=lock, fsync=store.fsync)
+        HighWater(store.repository).remember(moves)
 
 
 def _clear_mirror(store: Store) -> None:
@@ -194,6 +199,8 @@ def _fetch(store: Store, remote: str, areas: Sequence[Area]) -> None:
         "--no-write-fetch-head",
         "--recurse-submodules=no",
         "--no-auto-maintenance",
+        # What a remote has no longer must show: it is pushed again then.
+        "--prune",
         # Nor what the user's refspecs would do: a mirror's put the remote's refs over ours.
         "--refmap=",
         remote,
