@@ -78,7 +78,8 @@ class HighWater:
         forward: dict[str, str | None] = {
             ref: oid
             for ref, oid in refs.items()
-            if ref.startswith(prefix) and ref not in self._tips
+            if ref.startswith(prefix)
+            and (ref not in self._tips or (ref in self._fallen and self._tips[ref] == oid))
         }
         for fallen in self._differing(refs, prefix):
             if fallen.now is not None and self.reaches(fallen.now, fallen.before):

@@ -110,7 +110,9 @@ def test_what_a_remote_has_lost_goes_back_with_the_next_push(
     assert f"remote origin lost {count} of ledger" in said
     assert "they are still here" in said
     assert "lost" not in clone.prov_call("pull").stderr, "it is said once"
+    assert f"lost {count}" in clone.prov("status")
     clone.prov("push")
+    assert "lost" not in clone.prov("status")
     other = Clone.of(str(hub.path), tmp_path / "other")
     other.prov("init")
     other.prov("pull")
