@@ -36,6 +36,7 @@ VERBS = {
     "push": Verb("gitprov.cli.push", "send runs, and their sources, to a remote"),
     "pull": Verb("gitprov.cli.pull", "fetch runs from a remote and take them in"),
     "sync": Verb("gitprov.cli.sync", "pull, then push"),
+    "bundle": Verb("gitprov.cli.bundle", "carry runs in a file, where there is no remote"),
     "doctor": Verb("gitprov.cli.doctor", "look at what gitprov keeps here, and put it right"),
     "demo": Verb("gitprov.cli.demo", "show the whole of it on a small experiment"),
     "hook": Verb("gitprov.cli.hook", "what the git hooks call", hidden=True),

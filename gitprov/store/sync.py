@@ -55,7 +55,7 @@ def fetch_refspecs(remote: str, areas: Sequence[Area]) -> list[str]:
 
 def pull(store: Store, remote: str, areas: Sequence[Area] = ("ledger", "keep")) -> Accepted:
     """Fetch a remote's chains and join them with ours. Raises RemoteFailed."""
-    _fetch(store, remote, areas)
+    fetch_chains(store, remote, remote, areas)
     done = accept(store)
     done.lost = losses(store, HighWater(store.repository).remotes_fallen(store.refs()))
     return done
@@ -106,7 +106,7 @@ def _pending(store: Store, remote: str, areas: Sequence[Area]) -> list[Shard]:
 def _join(store: Store, remote: str, raced: Sequence[Shard]) -> dict[str, str]:
     """Join what the remote has; return the chains for which another attempt is of no use."""
     before = store.refs()
-    _fetch(store, remote, sorted({shard.area for shard in raced}))
+    fetch_chains(store, remote, remote, sorted({shard.area for shard in raced}))
     refusals = accept(store).refused
     after, hopeless = store.refs(), {}
     for shard in raced:
@@ -186,8 +186,11 @@ def _clear_mirror(store: Store) -> None:
             release_dead_locks(store.repository)
 
 
-def _fetch(store: Store, remote: str, areas: Sequence[Area]) -> None:
-    """Fetch into the mirror. What arrives is durable: our own chains will stand on it."""
+def fetch_chains(store: Store, source: str, remote: str, areas: Sequence[Area]) -> None:
+    """Fetch from `source` into the mirror of `remote`. Raises RemoteFailed.
+
+    What arrives is durable: our own chains will stand on it.
+    """
     store.repository.require_writable()
     _clear_mirror(store)
     packs = store.repository.common_dir / "objects" / "pack"
@@ -203,13 +206,13 @@ def _fetch(store: Store, remote: str, areas: Sequence[Area]) -> None:
         "--prune",
         # Nor what the user's refspecs would do: a mirror's put the remote's refs over ours.
         "--refmap=",
-        remote,
+        source,
         *fetch_refspecs(remote, areas),
         # One pack, not loose objects in folders that nobody syncs.
         config=[*syncing(fsync=store.fsync), "fetch.unpackLimit=1"],
     )
     if result.returncode != 0:
-        raise RemoteFailed(f"cannot fetch from {remote}: {last_line(result.stderr)}")
+        raise RemoteFailed(f"cannot fetch from {source}: {last_line(result.stderr)}")
     if fresh := _pack_names(packs) - before:
         if store.fsync:
             sync_folders([packs])
