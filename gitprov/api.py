@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
 from gitprov.capture.reported import flatten, scalar
+from gitprov.capture.secrets.wording import kept_out
 from gitprov.errors import GitprovError, RunStateError
 from gitprov.index.history import History
 from gitprov.model.run import Run, Status
@@ -32,6 +33,7 @@ from gitprov.recorder.background import BackgroundDrain
 from gitprov.recorder.contribution import Contribution, StrPath
 from gitprov.recorder.jobs import take_place
 from gitprov.recorder.joined import announce, outer_run, outer_run_id, retract
+from gitprov.recorder.observed import OwnObservation
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.store import Store
 
@@ -53,11 +55,18 @@ _active: ContextVar["LiveRun | None"] = ContextVar("gitprov_active_run", default
 class LiveRun:
     """A run that is under way. Use it as a context manager, or call `finish`."""
 
-    def __init__(self, contribution: Contribution | None, owned: ActiveRun | None) -> None:
+    def __init__(
+        self,
+        contribution: Contribution | None,
+        owned: ActiveRun | None,
+        observation: OwnObservation | None = None,
+    ) -> None:
         self._contribution = contribution
         self._owned = owned
+        self._observation = observation or OwnObservation()
         self._finished = False
         self._lost: dict[str, str] = {}
+        self._told: set[str] = set()
         self._process = os.getpid()
         self._outer: LiveRun | None = None
         if owned is not None:
@@ -109,9 +118,19 @@ class LiveRun:
                 self._contribute("the error", lambda to: to.add_error(error))
             return
         owned = self._owned
-        ending = Ending(status=status, ended_ns=time.time_ns(), error=error, missing=self._lost)
+        ended_ns = time.time_ns()
         try:
-            owned.finish(ending)
+            with self._observation.paused():
+                found = self._observation.taken()
+                missing = {**found.missing, **self._lost}
+                ending = Ending(
+                    status=status,
+                    ended_ns=ended_ns,
+                    error=error,
+                    reads=found.paths,
+                    missing=missing,
+                )
+                owned.finish(ending)
         except RunStateError as fault:
             _warn(f"the end of run {owned.id} is not recorded: {fault}")
         except (GitprovError, OSError) as fault:
@@ -152,10 +171,19 @@ class LiveRun:
         if self._contribution is None:
             return
         try:
-            action(self._contribution)
+            with self._observation.paused():
+                action(self._contribution)
         except (GitprovError, OSError) as fault:
             self._lost[_FIELDS.get(what, what)] = f"not recorded: {fault}"
             _warn(f"{what} not recorded: {fault}")
+        self._tell_what_is_kept_out(self._contribution)
+
+    def _tell_what_is_kept_out(self, to: Contribution) -> None:
+        """Warn of secrets that were found since the last time."""
+        found = to.redactor.found_besides(self._told)
+        self._told |= found.keys()
+        if found:
+            _warn(kept_out(found))
 
     def _left_unfinished(self) -> None:
         self.finish("aborted", "the program ended without finishing the run")
@@ -305,20 +333,27 @@ def _joined(to: Contribution, request: Request) -> LiveRun:
 
 def _begin(request: Request, *, in_job: bool = False) -> LiveRun:
     """Begin a run; as one of the ranks of a job (`in_job`), contribute to that of rank 0."""
+    observation = OwnObservation()
     try:
-        store = Store.open()
-        place = take_place(store) if in_job else None
-        if place is not None and place.rank > 0:
-            top = store.repository.work_tree
-            return _joined(Contribution(place.journal, top, rank=place.rank), request)
-        owned = ActiveRun.start(store, request, Path.cwd(), place.journal if place else None)
+        with observation.paused():
+            store = Store.open()
+            place = take_place(store) if in_job else None
+            if place is not None and place.rank > 0:
+                top = store.repository.work_tree
+                return _joined(Contribution(place.journal, top, rank=place.rank), request)
+            owned = ActiveRun.start(store, request, Path.cwd(), place.journal if place else None)
+            observation.begin(owned, alone=place is None)
     except (GitprovError, OSError) as fault:
         _warn(f"the run is not recorded: {fault}")
         return LiveRun(None, None)
     missing = owned.started["manifest"].get("missing", {})
     for key in (key for key in missing if key.startswith("inputs.")):
         _warn(f"{key}: {missing[key]}")
-    return LiveRun(owned.contribution, owned)
+    for problem in owned.contribution.redactor.problems:
+        _warn(problem)
+    run = LiveRun(owned.contribution, owned, observation)
+    run._tell_what_is_kept_out(owned.contribution)  # noqa: SLF001 -- one module, one idea
+    return run
 
 
 def _activate(run: LiveRun) -> LiveRun:

@@ -17,14 +17,17 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from gitprov.capture.files import hash_file, raw_text
+from gitprov.capture.secrets.redaction import Redactor
 from gitprov.capture.url_credentials import without_credentials
 from gitprov.codec.listings import encode_listing
 from gitprov.errors import InputError, MissingDependency
-from gitprov.model.run import Artifact, Seen
+from gitprov.model.run import Artifact, RawText, Seen
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _FILE_URI = "file://"
 _CHUNK_BYTES = 1 << 20
+# What of a listing's item is somebody's words.
+_NAMES = ("path", "target")
 
 
 @dataclass(slots=True)
@@ -43,17 +46,20 @@ def capture_data(
     cwd: Path,
     top: Path | None,
     seen: Seen = "declared",
+    redactor: Redactor | None = None,
 ) -> CapturedData:
     """Return the artifacts that `names` stand for: paths relative to `cwd`, globs, URIs.
 
     `role` is "inputs" or "outputs" and begins the keys of `missing`. What cannot be read is an
-    artifact without digest, with the reason in `missing`; nothing is raised for it.
+    artifact without digest, with the reason in `missing`; nothing is raised for it. `redactor`
+    keeps secrets out of listings, whose bytes nobody may change once they are hashed.
     """
     found = CapturedData()
+    lister = _Lister(found.listings, redactor, role)
     for name in names:
         text = os.fspath(name)
         try:
-            for artifact in _artifacts(text, cwd, top, seen, found.listings):
+            for artifact in _artifacts(text, cwd, top, seen, lister):
                 if artifact not in found.artifacts:
                     found.artifacts.append(artifact)
         except (OSError, InputError, MissingDependency) as error:
@@ -69,7 +75,7 @@ def capture_data(
 
 
 def _artifacts(
-    text: str, cwd: Path, top: Path | None, seen: Seen, listings: dict[str, bytes]
+    text: str, cwd: Path, top: Path | None, seen: Seen, lister: "_Lister"
 ) -> list[Artifact]:
     if _is_remote(text):
         return [_remote(text, seen)]
@@ -78,8 +84,8 @@ def _artifacts(
         matches = sorted(glob.glob(text, root_dir=cwd, recursive=True))  # noqa: PTH207 -- text may be absolute
         if not matches:
             raise InputError("no file matches")
-        return [_local(cwd / match, top, seen, listings) for match in matches]
-    return [_local(path, top, seen, listings)]
+        return [_local(cwd / match, top, seen, lister) for match in matches]
+    return [_local(path, top, seen, lister)]
 
 
 def _is_remote(text: str) -> bool:
@@ -93,13 +99,11 @@ def _file_path(text: str) -> str:
     return os.fsdecode(unquote_to_bytes(os.fsencode(text.removeprefix(_FILE_URI))))
 
 
-def _local(path: Path, top: Path | None, seen: Seen, listings: dict[str, bytes]) -> Artifact:
+def _local(path: Path, top: Path | None, seen: Seen, lister: "_Lister") -> Artifact:
     place = _place(path, top)
     if path.is_dir():
         files = _walk(path)
-        listing = encode_listing(files)
-        digest = hashlib.sha256(listing).digest()
-        listings[digest.hex()] = listing
+        digest = lister.add(files)
         return Artifact(
             kind="tree",
             size=sum(file.get("size", 0) for file in files),
@@ -115,6 +119,36 @@ def _local(path: Path, top: Path | None, seen: Seen, listings: dict[str, bytes])
     return Artifact(
         kind="file", size=hashed.size, digest={"sha256": hashed.sha256}, seen=seen, **place
     )
+
+
+class _Lister:
+    """Listings by their digests, without the secrets that names and targets of links may hold."""
+
+    def __init__(self, listings: dict[str, bytes], redactor: Redactor | None, place: str) -> None:
+        self._listings = listings
+        self._redactor = redactor
+        self._place = f"{place}.listing"
+
+    def add(self, items: list[dict[str, Any]]) -> bytes:
+        """Take a listing and return its digest."""
+        listing = encode_listing(self._without_secrets(items))
+        digest = hashlib.sha256(listing).digest()
+        self._listings[digest.hex()] = listing
+        return digest
+
+    def _without_secrets(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        names = [os.fsdecode(item[key]) for item in items for key in _NAMES if key in item]
+        # All at once: there may be a million.
+        if self._redactor is None or not self._redactor.find("\n".join(names)):
+            return items
+        return [
+            item | {key: self._redacted(item[key]) for key in _NAMES if key in item}
+            for item in items
+        ]
+
+    def _redacted(self, name: RawText) -> RawText:
+        assert self._redactor is not None  # noqa: S101 -- it has found something
+        return raw_text(self._redactor.text(os.fsdecode(name), self._place, remember=False))
 
 
 def _walk(folder: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a command prints, kept: its beginning in a file, its end in memory.
+"""What a command prints, kept without its secrets: its beginning in a file, its end in memory.
 
 Recording must not disturb the command. What cannot be recorded is a `fault` of the spool, and the
 output flows all the same.
@@ -7,9 +7,16 @@ output flows all the same.
 import fcntl
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from gitprov.capture.secrets.redaction import Redactor
+from gitprov.capture.secrets.stream import RedactedStream
+from gitprov.errors import GitprovError
+
 TAIL_BYTES = 16 * 1024
+
+OUTPUT_PLACE = "byproducts.output.log"
 
 _STDERR = 2
 
@@ -17,19 +24,25 @@ _STDERR = 2
 class OutputSpool:
     """The beginning of the output in a file, up to a limit, and its end in memory.
 
-    - Every byte given to `write` is either in the file (`size`) or counted in `dropped`.
+    With a `redactor`, the output is that without secrets: what has to be held back until it is
+    whole reaches the file with the next `write` or `settle`, or with `close`.
+
+    - Every byte of the output is either in the file (`size`) or counted in `dropped`.
     - The file holds a prefix of the output, unbuffered, so that it outlives a killed recorder.
     - `sha256` is the digest of what is in the file, at any time.
     - `fault` is `None`, or says why the file is incomplete; after a fault nothing is added to it.
     """
 
-    def __init__(self, path: Path, *, limit: int) -> None:
+    def __init__(self, path: Path, *, limit: int, redactor: Redactor | None = None) -> None:
         self.size = 0
         self.dropped = 0
         self.fault: str | None = None
         self._limit = limit
         self._hash = hashlib.sha256()
         self._end = b""
+        self._streams: dict[int, RedactedStream] = {}
+        self._redactor = redactor
+        self._scanner_failed = False
         self._descriptor = -1
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         try:
@@ -54,8 +67,41 @@ class OutputSpool:
         _, newline, lines = self._end.partition(b"\n")
         return lines if newline and lines else self._end[1:]
 
-    def write(self, data: bytes) -> None:
-        """Take the next bytes of the output."""
+    def write(self, data: bytes, stream: int = 1) -> None:
+        """Take the next bytes of one of the command's streams; a line is never of two of them.
+
+        Quick: what is not waits for `settle`.
+        """
+        if self._redactor is None:
+            self._keep(data)
+            return
+        if stream not in self._streams:
+            self._streams[stream] = RedactedStream(self._redactor, OUTPUT_PLACE)
+        self._keep_of(self._streams[stream], lambda held: held.feed(data), len(data))
+
+    def settle(self) -> None:
+        """Do what had to wait, once the output was passed on."""
+        for stream in self._streams.values():
+            if stream.waits:
+                self._keep_of(stream, RedactedStream.settle)
+
+    def _keep_of(
+        self, stream: RedactedStream, take: Callable[[RedactedStream], bytes], new: int = 0
+    ) -> None:
+        """Keep what a stream gives; where the scanner fails, nothing more is kept of any."""
+        if self._scanner_failed:
+            self.dropped += new
+            return
+        try:
+            self._keep(take(stream))
+        except Exception as error:  # noqa: BLE001 -- it must not stop the output
+            self._scanner_failed = True
+            self.dropped += sum(stream.held for stream in self._streams.values())
+            known = isinstance(error, GitprovError)  # the words of others may hold what they saw
+            why = str(error) if known else type(error).__name__
+            self.fail(f"it could not be searched for secrets ({why})")
+
+    def _keep(self, data: bytes) -> None:
         self._end = (self._end + data[-TAIL_BYTES - 1 :])[-TAIL_BYTES - 1 :]
         before = self.size
         if self.fault is None:
@@ -69,6 +115,8 @@ class OutputSpool:
 
     def close(self, *, fsync: bool = True) -> None:
         """Finish the file and make its content durable; more than once does no harm."""
+        for stream in self._streams.values():
+            self._keep_of(stream, RedactedStream.end)
         if self._descriptor < 0:
             return
         descriptor, self._descriptor = self._descriptor, -1

@@ -142,6 +142,8 @@ class OutputRelay:
                 self._write(channel)
             else:
                 self._read(channel)
+        if self._spool is not None and not any(channel.pending for channel in self._open):
+            self._spool.settle()
 
     def _read(self, channel: Channel) -> None:
         try:
@@ -159,7 +161,7 @@ class OutputRelay:
         self._selector.unregister(channel.source)
         self._selector.register(channel.target, selectors.EVENT_WRITE, channel)
         if self._spool is not None:
-            self._spool.write(data)
+            self._spool.write(data, channel.target)
 
     def _write(self, channel: Channel) -> None:
         try:  # a pipe that polls as writable takes this much without blocking

@@ -57,6 +57,14 @@ def run(
         typer.Option("--metrics", help="A JSON, YAML or TOML file of metrics that it writes."),
     ] = None,
     tags: Annotated[list[str] | None, typer.Option("--tag", "-t", help="A tag.")] = None,
+    observe: Annotated[
+        bool | None,
+        typer.Option(
+            "--observe/--no-observe",
+            help="Have Python say which files of the source it reads (prov.observeReads).",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
 ) -> None:
     """Run a command and record it: source, data, environment, parameters, results."""
@@ -70,6 +78,7 @@ def run(
         metrics_files=metrics_files or (),
         inputs=inputs or (),
         outputs=outputs or (),
+        observe=observe,
     )
     recorded = CommandRun(options, _current_folder())
     recorded.begin()

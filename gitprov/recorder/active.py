@@ -4,25 +4,32 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gitprov.capture.command_line import command_of
 from gitprov.capture.data import CapturedData, capture_data
 from gitprov.capture.environment import capture_environment
-from gitprov.capture.files import raw_text
+from gitprov.capture.environment.without_secrets import without_secrets
 from gitprov.capture.hardware import capture_hardware
 from gitprov.capture.reported import scalar
+from gitprov.capture.secrets.redaction import Redactor, redactor_for
+from gitprov.capture.secrets.wording import reasons
 from gitprov.capture.source import CapturedSource, capture_agent, capture_source
 from gitprov.codec.canonical import Document
 from gitprov.codec.documents import from_document, to_document
 from gitprov.codec.environments import environment_digest
 from gitprov.codec.records import encode_record
-from gitprov.errors import GitprovError, RepositoryReadOnly, RunStateError
+from gitprov.errors import (
+    GitprovError,
+    MissingDependency,
+    RepositoryReadOnly,
+    RunStateError,
+)
 from gitprov.model.ids import new_id
 from gitprov.model.names import name_for
 from gitprov.model.run import (
     RUN_SCHEMA,
-    Command,
     EnvironmentSummary,
     Link,
     Recorder,
@@ -89,17 +96,18 @@ class ActiveRun:
         store.repository.require_writable()
         started_ns = time.time_ns()
         journal = journal or store.journal.create(new_id())
-        contribution = Contribution(journal, store.repository.work_tree)
+        redactor = redactor_for(store.repository, os.environ)
+        contribution = Contribution(journal, store.repository.work_tree, redactor=redactor)
         try:
-            manifest, data = _first_manifest(store, journal.path, request, cwd)
+            manifest, data = _first_manifest(store, journal.path, request, cwd, redactor)
             if commit := manifest.get("source", {}).get("commit"):
                 pin(store.repository, journal.path, journal.id, commit, fsync=store.fsync)
             manifest["id"] = journal.id
             manifest["name"] = printable(request.name or name_for(journal.id))
             manifest["started_ns"] = started_ns
-            environment = _capture_environment(store, request, cwd, manifest)
+            environment = _capture_environment(store, request, cwd, manifest, redactor)
             journal.write_environment(environment)
-            manifest = fitted(encodable_document(manifest))
+            manifest = fitted(encodable_document(_redacted(manifest, redactor)))
             started = {"manifest": manifest}
             _check(manifest)
             journal.begin(started)
@@ -126,31 +134,41 @@ class ActiveRun:
                 "no sign of life was seen of it, and another host has recorded it as aborted, with "
                 "what was known then; nothing else is lost"
             )
-        manifest = assemble(journal, self.started, ending)
+        manifest = assemble(journal, self.started, self._redacted(ending))
         run = _check(manifest)
         journal.finish({"manifest": manifest})
         return run
 
+    def _redacted(self, ending: Ending) -> Ending:
+        """Return the ending without secrets; all else was redacted when it was written.
+
+        Words that cannot be searched for secrets are left out: the run must not be lost for them.
+        """
+        redactor = self.contribution.redactor
+        try:
+            said = redactor.document({"error": ending.error, "missing": ending.missing})
+        except MissingDependency:
+            reason = "not searched for secrets: the scanner cannot be imported"
+            missing = dict.fromkeys(ending.missing, reason)
+            return replace(ending, error=None, missing={**missing, "error": reason})
+        missing = {**reasons(redactor.take_news()), **said["missing"]}
+        return replace(ending, error=said["error"], missing=missing)
+
 
 def _first_manifest(
-    store: Store, workspace: Path, request: Request, cwd: Path
+    store: Store, workspace: Path, request: Request, cwd: Path, redactor: Redactor
 ) -> tuple[Document, CapturedData]:
     """Return what can be said before the command starts, and the inputs."""
     repository = store.repository
-    captured = _source_or_reason(store, workspace)
+    captured = _source_or_reason(store, workspace, redactor)
     agent, missing_agent = capture_agent(repository.config, os.environ)
     hardware, missing_hardware = capture_hardware()
     top = repository.work_tree
-    data = capture_data(request.inputs, role="inputs", cwd=cwd, top=top)
-    inside = top is not None and cwd.is_relative_to(top)
-    command = Command(
-        argv=tuple(raw_text(word) for word in request.argv),
-        cwd=raw_text(cwd.relative_to(top)) if top and inside else None,
-        entrypoint=request.entrypoint,
-    )
+    data = capture_data(request.inputs, role="inputs", cwd=cwd, top=top, redactor=redactor)
+    command = command_of(request.argv, cwd, top, request.entrypoint)
     missing = {**captured.missing, **missing_agent, **missing_hardware}
     missing |= {**data.missing, **request.missing}
-    if not inside:
+    if command.cwd is None:
         missing["command.cwd"] = "the command runs outside the work tree"
     manifest: Document = {
         "schema": RUN_SCHEMA,
@@ -173,17 +191,17 @@ def _first_manifest(
     return manifest, data
 
 
-def _source_or_reason(store: Store, workspace: Path) -> CapturedSource:
+def _source_or_reason(store: Store, workspace: Path, redactor: Redactor) -> CapturedSource:
     """Return the source; a work tree that git cannot read must not stop the run."""
     try:
-        return capture_source(store.repository, workspace)
+        return capture_source(store.repository, workspace, redactor)
     except (GitprovError, OSError) as error:
         source = Source(dirty=True)
         return CapturedSource(source, {"source.tree": f"could not be captured: {error}"})
 
 
 def _capture_environment(
-    store: Store, request: Request, cwd: Path, manifest: Document
+    store: Store, request: Request, cwd: Path, manifest: Document, redactor: Redactor
 ) -> Mapping[str, bytes]:
     captured = capture_environment(
         request.interpreter_of or request.argv,
@@ -192,6 +210,7 @@ def _capture_environment(
         env=os.environ,
         cache=store.repository.prov_dir / "cache",
     )
+    captured = without_secrets(captured, redactor)
     summary = EnvironmentSummary(
         digest=environment_digest(captured.files),
         python=captured.python,
@@ -202,6 +221,14 @@ def _capture_environment(
     if captured.missing:
         manifest["missing"] = {**manifest.get("missing", {}), **captured.missing}
     return captured.files
+
+
+def _redacted(manifest: Document, redactor: Redactor) -> Document:
+    """Return the manifest with commitments for secrets, and in `missing` where they stand."""
+    redacted = redactor.document(manifest)
+    if news := redactor.take_news():
+        redacted["missing"] = {**reasons(news), **redacted.get("missing", {})}
+    return redacted
 
 
 def _check(manifest: Document) -> Run:

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from gitprov.capture.secrets.commitments import COMMITMENT
 from gitprov.errors import GitprovError
 from gitprov.recorder.assembly import Ending, assemble
 from gitprov.recorder.contribution import take_reported_lines_of_all
@@ -102,9 +103,17 @@ def _finish_for(journal: JournalRun) -> None:
         status="aborted",
         ended_ns=max(last_sign, started["manifest"]["started_ns"]),
         error=reason,
-        missing={"exit_code": reason, "usage": reason, "outputs": reason},
+        missing={"exit_code": reason, "usage": reason, "outputs": reason, **_kept_out(journal)},
     )
     journal.finish({"manifest": assemble(journal, started, ending)})
+
+
+def _kept_out(journal: JournalRun) -> dict[str, str]:
+    """Say that secrets were kept out of the output; who knew of what kind they were is dead."""
+    with suppress(FileNotFoundError):
+        if COMMITMENT.search(journal.payload(OUTPUT_LOG).read_text("latin-1")):
+            return {f"byproducts.{OUTPUT_LOG}": "secrets stand as commitments"}
+    return {}
 
 
 def _last_sign(journal: JournalRun) -> int:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from gitprov.capture.output import OutputSpool
 from gitprov.capture.process import Outcome, run_command
 from gitprov.capture.reported import Point, read_metrics_file, read_params_file
+from gitprov.capture.secrets.wording import kept_out
 from gitprov.errors import GitprovError, InputError
 from gitprov.model.ids import short
 from gitprov.model.run import Run, Scalar
@@ -22,6 +23,7 @@ from gitprov.recorder.assembly import Ending
 from gitprov.recorder.contribution import Contribution
 from gitprov.recorder.jobs import take_place
 from gitprov.recorder.joined import outer_run_id, variables_for
+from gitprov.recorder.observed import CommandObservation, Reads
 from gitprov.recorder.ranks import RANKS_VARIABLE
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.payload import OUTPUT_LOG, OUTPUT_TAIL, PLAIN_TEXT_BYTES
@@ -46,6 +48,7 @@ class CommandOptions:
     metrics_files: Sequence[str] = ()
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ()
+    observe: bool | None = None
 
 
 class CommandRun:
@@ -63,13 +66,19 @@ class CommandRun:
         self._contribution: Contribution | None = None
         self.recorded: Run | None = None
         self.warnings: list[str] = []
+        self._told: set[str] = set()
         self._spool: OutputSpool | None = None
         self._before: dict[str, int | None] = {}
+        self._observation: CommandObservation | None = None
+        self._in_job = False
 
     def begin(self) -> None:
         """Capture what is there before the command runs."""
         self._before = {name: _modified(self.cwd / name) for name in self.options.metrics_files}
         self.run = self._guarded("not recorded", self._start)
+        if (to := self._contribution) is not None:
+            self.warnings += to.redactor.problems
+            self._tell_what_is_kept_out(to)
 
     def execute(self) -> Outcome:
         """Run the command; raise CommandUnstartable where there is nothing to run."""
@@ -81,6 +90,9 @@ class CommandRun:
             if not run.store.repository.config.flag("prov.ranks", default=True):
                 env[RANKS_VARIABLE] = "off"
             self._spool = self._guarded("the output is not kept", lambda: _spool_for(run))
+            self._observation = self._guarded("reads not observed", lambda: self._observe(run))
+        if (observation := self._observation) is not None:
+            env |= observation.variables(env)
         return run_command(self.options.argv, env=env, spool=self._spool)
 
     def finish(self, outcome: Outcome) -> None:
@@ -91,13 +103,18 @@ class CommandRun:
             self._contribute(outcome)
             return
         missing = {} if run.contribution.journal.is_over else self._collect(run)
+        reads = Reads()
+        if (observation := self._observation) is not None:
+            seen = self._guarded("reads not known", lambda: observation.taken(self.options.argv))
+            reads = seen or reads
         ending = Ending(
             status="completed" if outcome.exit_code == 0 else "failed",
             ended_ns=ended_ns,
             exit_code=outcome.exit_code,
             signal=outcome.signal,
             usage=outcome.usage,
-            missing=missing,
+            reads=reads.paths,
+            missing={**missing, **reads.missing},
         )
         self._end(run, ending)
 
@@ -117,6 +134,7 @@ class CommandRun:
         options = self.options
         store = Store.open(self.cwd)
         place = take_place(store)
+        self._in_job = place is not None
         if place is not None and place.rank > 0:
             top = store.repository.work_tree
             self._contribution = Contribution(place.journal, top, rank=place.rank)
@@ -158,6 +176,7 @@ class CommandRun:
             self._guarded(
                 "the failure is not recorded", lambda: to.add_error(f"rank {to.rank} {how}")
             )
+        self._tell_what_is_kept_out(to)
 
     def _end(self, run: ActiveRun, ending: Ending) -> None:
         journal = run.contribution.journal
@@ -165,10 +184,17 @@ class CommandRun:
         if journal.is_over:
             what = f"the end of run {short(run.id)} is not recorded"
         self.recorded = self._guarded(what, lambda: run.finish(ending))
+        self._tell_what_is_kept_out(run.contribution)
         if self.recorded is not None:
             # Acknowledged. What follows only makes it visible sooner.
             self.warnings += catch_up(run.store).problems
         run.store.close()
+
+    def _observe(self, run: ActiveRun) -> CommandObservation | None:
+        wanted = self.options.observe
+        if wanted is None:
+            wanted = run.store.repository.config.flag("prov.observereads", default=False)
+        return CommandObservation(run, alone=not self._in_job) if wanted else None
 
     def _collect(self, run: ActiveRun) -> dict[str, str]:
         """Add outputs, reported metrics and the output log; return what is not known of them."""
@@ -222,6 +248,13 @@ class CommandRun:
         for line in to.take_reported_lines():
             self.warnings.append(f"not a metric, as in name=0.5 step=3: {line!r}")
 
+    def _tell_what_is_kept_out(self, to: Contribution) -> None:
+        """Warn of secrets that were found since the last time."""
+        found = to.redactor.found_besides(self._told)
+        self._told |= found.keys()
+        if found:
+            self.warnings.insert(0, kept_out(found))  # the last may be cut off
+
     def _warn_of_missing(self, missing: Mapping[str, str], prefix: str) -> None:
         for name, reason in missing.items():
             if name.startswith(prefix):
@@ -244,7 +277,8 @@ class CommandRun:
 
 def _spool_for(run: ActiveRun) -> OutputSpool:
     limit = run.store.repository.config.size("prov.log.maxsize", DEFAULT_MAX_LOG_BYTES)
-    return OutputSpool(run.contribution.journal.payload(OUTPUT_LOG), limit=limit)
+    log, redactor = run.contribution.journal.payload(OUTPUT_LOG), run.contribution.redactor
+    return OutputSpool(log, limit=limit, redactor=redactor)
 
 
 def _modified(path: Path) -> int | None:

@@ -7,6 +7,7 @@ file of its own, so that nothing is torn and nobody waits.
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,8 @@ from gitprov.capture.reported import (
     scalar,
     step_number,
 )
+from gitprov.capture.secrets.redaction import Redactor, redactor_at
+from gitprov.capture.secrets.wording import reasons, without_numbers
 from gitprov.codec.documents import to_document
 from gitprov.errors import RunStateError
 from gitprov.model.ids import short
@@ -40,13 +43,28 @@ class Contribution:
     """Write access to a run's journal.
 
     `top` is the work tree that paths are relative to, `rank` this process's place in a distributed
-    job. Once the run has ended, adding to it raises RunStateError.
+    job, `redactor` what keeps secrets out, of this process's making where none is given. Once the
+    run has ended, adding to it raises RunStateError.
     """
 
-    def __init__(self, journal: JournalRun, top: Path | None, *, rank: int = 0) -> None:
+    def __init__(
+        self,
+        journal: JournalRun,
+        top: Path | None,
+        *,
+        rank: int = 0,
+        redactor: Redactor | None = None,
+    ) -> None:
         self.journal = journal
         self.top = top
         self.rank = rank
+        self._given = redactor
+        self._names: dict[str, str] = {}
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """What keeps secrets out of what is added."""
+        return self._given or redactor_at(self.journal.prov_dir, self.top, os.environ)
 
     def add_params(self, params: Mapping[str, Any]) -> None:
         """Add parameters; nested maps get dotted names, later values win."""
@@ -73,7 +91,10 @@ class Contribution:
         )
 
     def take_reported_lines(self) -> list[str]:
-        """Add what the command has appended to its metrics file; return the lines that are none."""
+        """Add what the command has appended to its metrics file.
+
+        Returns the lines that are none, without secrets.
+        """
         path = self.metrics_lines
         try:
             found = list(read_metrics_lines(path.read_bytes()))
@@ -81,13 +102,15 @@ class Contribution:
             return []
         self.add_points(point for point in found if isinstance(point, Point))
         path.unlink()
-        return [line for line in found if isinstance(line, str)]
+        return [self.redactor.text(line) for line in found if isinstance(line, str)]
 
     def add_data(
         self, role: str, names: Iterable[StrPath], *, cwd: Path, seen: Seen = "declared"
     ) -> CapturedData:
         """Hash inputs or outputs (`role`) and add them; return what was found."""
-        found = capture_data(names, role=role, cwd=cwd, top=self.top, seen=seen)
+        found = capture_data(
+            names, role=role, cwd=cwd, top=self.top, seen=seen, redactor=self.redactor
+        )
         self.add_captured(role, found)
         return found
 
@@ -115,6 +138,14 @@ class Contribution:
         self._append({"event": "error", "error": error})
 
     def _append(self, event: Mapping[str, Any]) -> None:
+        """Append an event without its secrets, and what `missing` says of them."""
+        role = event.get("role", "")
+        self._append_redacted(self.redactor.document(event))
+        if news := without_numbers(self.redactor.take_news()):
+            found = {place.replace("artifacts", role): kind for place, kind in news.items()}
+            self._append_redacted({"event": "missing", "missing": reasons(found)})
+
+    def _append_redacted(self, event: Mapping[str, Any]) -> None:
         if self.rank:
             event = {**event, "rank": self.rank}
         try:
@@ -126,10 +157,23 @@ class Contribution:
         raise RunStateError(f"run {short(self.journal.id)} has ended")
 
     def _append_metrics(self, values: Mapping[str, Any], step: int | None) -> None:
-        event = {"event": "metrics", "values": dict(values), "time_ns": time.time_ns()}
+        """Append values, which are numbers: the names alone are looked into, and each of them once.
+
+        A training loop comes by here at each of its steps.
+        """
+        named = {self._metric_name(name): value for name, value in values.items()}
+        event = {"event": "metrics", "values": named, "time_ns": time.time_ns()}
         if step is not None:
             event["step"] = step
-        self._append(event)
+        self._append_redacted(event)
+
+    def _metric_name(self, name: str) -> str:
+        known = self._names.get(name)
+        if known is None:
+            known = self._names[name] = self.redactor.text(name, "metrics.name")
+            if news := self.redactor.take_news():
+                self._append_redacted({"event": "missing", "missing": reasons(news)})
+        return known
 
 
 def take_reported_lines_of_all(journal: JournalRun) -> None:

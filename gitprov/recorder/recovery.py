@@ -36,6 +36,7 @@ def catch_up(store: Store) -> CaughtUp:
     with _told(done, "refs cannot be read"):
         refs = store.refs()
     marks = HighWater(store.repository)
+    _mend_cuts(store, done)
     _put_back(store, refs, marks, done)
     _empty_journal(store, done)
     _tell_losses(store, refs, marks, done)
@@ -65,6 +66,14 @@ def _empty_journal(store: Store, done: CaughtUp) -> None:
         rejected |= drain(store).rejected
     for run_id, reason in rejected.items():
         done.problems.append(f"run {run_id} could not be recorded: {reason}")
+
+
+def _mend_cuts(store: Store, done: CaughtUp) -> None:
+    with _told(done, "runs that git fetch --depth has hidden are not back"):
+        if store.repository.cut_commits():
+            from gitprov.store.shallow import mend_cuts  # noqa: PLC0415
+
+            mend_cuts(store)
 
 
 def _put_back(store: Store, refs: Mapping[str, str], marks: HighWater, done: CaughtUp) -> None:

@@ -31,6 +31,7 @@ def page(run: Run, style: Style, *, now_ns: int, tail: bytes | None = None) -> s
         "Inputs": [_artifact(item) for item in run.inputs],
         "Outputs": [_artifact(item) for item in run.outputs],
         "Environment": list(_environment(run)),
+        "Variables": [(name, printable(value)) for name, value in run.command.env.items()],
         "Recorded": list(_recorded(run)),
         "Missing": [(name, printable(reason)) for name, reason in run.missing.items()],
     }
