@@ -1,46 +1,39 @@
 """The snapshot of a dirty work tree: a commit that holds it as `git add --all` would.
 
-It is made with a private copy of the index and a private object store, so the user's index, work
-tree and objects are not touched. Author and date are fixed by what it snapshots: the same dirty
-tree twice is the same commit. What it does not hold is not in its tree and is named, with its
-hash: files above `prov.snapshot.maxFileSize`, the largest of those that together are above
-`prov.snapshot.maxTotal`, and files that git cannot add. These two limits also bound the memory
-that a drain needs for a snapshot.
+It is made with a private index of what differs and a private object store, so the user's index,
+work tree and objects are not touched. Author and date are fixed by what it snapshots: the same
+dirty tree twice is the same commit. What it does not hold is not in its tree and is named, with its
+hash: what `gitprov.capture.selection` leaves out, and files that git cannot add. The limits there
+also bound the memory that a drain needs for a snapshot.
+
+No object is made of a file before it was looked at for secrets. What git makes of it is compared
+with what was looked at; where it differs, since a filter or somebody else has changed it meanwhile,
+or since it stands in the index only, the object itself is looked at, and taken out again where it
+holds a secret.
 """
 
-import os
-import stat
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gitprov.capture.files import hash_file, raw_text
-from gitprov.capture.obstacles import is_gone
-from gitprov.capture.worktree import Status, copy_index
-from gitprov.errors import GitFailed, InputError
+from gitprov.capture.partial_index import PartialIndex
+from gitprov.capture.secrets.files import FileCheck
+from gitprov.capture.secrets.redaction import Redactor
+from gitprov.capture.selection import Selection
+from gitprov.capture.worktree import Status
+from gitprov.errors import GitFailed
 from gitprov.model.run import Omission
-from gitprov.store.durable import write_durably
-from gitprov.store.git import syncing
-from gitprov.store.objects import GitObjects
-from gitprov.store.repository import EMPTY_TREE, Repository
+from gitprov.store.changed_tree import ChangedTree, changed_tree
+from gitprov.store.durable import sync_file
+from gitprov.store.objects import Commit, GitObjects, TreeEntry, encode_commit, object_id
+from gitprov.store.repository import Repository
 
-DEFAULT_MAX_FILE_BYTES = 1 << 20
-DEFAULT_MAX_TOTAL_BYTES = 64 << 20
 # How often git is asked to find the paths that it cannot add, among those that it was given.
 _MAX_TRIES = 100
 # How many omissions a record has room for, beside all else.
 _MAX_NAMED = 1000
-# The user's settings that would refuse files, sign or recode commits, write elsewhere, or call
-# hooks for an index that is not the user's.
-_CONFIG = (
-    "core.splitIndex=false",
-    "core.fsmonitor=false",
-    "core.ignoreStat=false",
-    "core.safecrlf=false",
-    "i18n.commitEncoding=UTF-8",
-    f"core.hooksPath={os.devnull}",
-)
+_SUBMODULE = 0o160000
 
 
 class Snapshot(NamedTuple):
@@ -53,130 +46,57 @@ class Snapshot(NamedTuple):
 
 
 def take_snapshot(
-    repository: Repository, workspace: Path, index: Path, status: Status, time: int
+    repository: Repository,
+    workspace: Path,
+    status: Status,
+    base: str,
+    time: int,
+    redactor: Redactor,
 ) -> Snapshot:
     """Return a snapshot of what `status` lists; its objects go to `workspace`/objects.
 
+    `base` and `time` are the commit's tree and date.
     Raises GitFailed or OSError where none can be made at all.
     """
-    return _Snapshot(repository, workspace, index, status).take(time)
+    with FileCheck(repository.git, status.commit, redactor, repository.prov_dir) as check:
+        return _Snapshot(repository, workspace, status, check).take(base, time)
 
 
 class _Snapshot:
     """The making of one snapshot."""
 
     def __init__(
-        self, repository: Repository, workspace: Path, index: Path, status: Status
+        self,
+        repository: Repository,
+        workspace: Path,
+        status: Status,
+        check: FileCheck,
     ) -> None:
-        self._repository = repository
-        self._work_tree = repository.require_work_tree()
         self._objects = workspace / "objects"
-        self._index = index
         self._status = status
-        self._env = {
-            "GIT_INDEX_FILE": str(index),
-            "GIT_OBJECT_DIRECTORY": str(self._objects),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(repository.common_dir / "objects"),
-        }
-        config = repository.config
-        self._fsync = config.flag("prov.fsync", default=True)
-        self._max_file = config.size("prov.snapshot.maxfilesize", DEFAULT_MAX_FILE_BYTES)
-        self._max_total = config.size("prov.snapshot.maxtotal", DEFAULT_MAX_TOTAL_BYTES)
-        self._omitted: dict[bytes, Omission] = {}
-        top = os.fsencode(self._work_tree)
-        self._gone = frozenset(path for path in status.changed if is_gone(top, path))
+        self._check = check
+        self._files = Selection(repository, status, check)
+        env = repository.objects_environment(self._objects)
+        self._fsync = repository.config.flag("prov.fsync", default=True)
+        self._index = PartialIndex(repository, workspace / "partial-index", env, fsync=self._fsync)
+        self._reader = GitObjects(repository.git, env)
 
-    def take(self, time: int) -> Snapshot:
+    def take(self, base: str, time: int) -> Snapshot:
         self._objects.mkdir()
-        copy_index(self._repository, self._index)
-        self._leave_out_repositories()
-        self._leave_out_large()
-        if self._gone:
-            self._update_index(sorted(self._gone), "--force-remove")
-        # A submodule's commit is taken, whatever else is in its folder.
-        submodules = set(self._status.submodules)
-        self._add([
-            path for path in self._present() if path not in self._omitted or path in submodules
-        ])  # fmt: skip
-        stale = self._omitted.keys() & set(self._status.changed) - submodules
-        if stale:
-            # Their content is not the index's: a tree with that in it would tell a falsehood.
-            self._update_index(sorted(stale), "--force-remove")
-        tree = self._git("write-tree").decode().strip()
-        self._complete(tree)
-        parents = ["-p", self._status.commit] if self._status.commit else []
-        person = {"NAME": "gitprov", "EMAIL": "unknown", "DATE": f"@{time} +0000"}
-        self._env |= {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
-                      for key, value in person.items()}  # fmt: skip
-        commit = self._git("commit-tree", tree, *parents, stdin=b"Snapshot of a dirty work tree\n")
-        named = tuple(self._omitted.values())[:_MAX_NAMED]
-        return Snapshot(commit.decode().strip(), tree, named, len(self._omitted) - len(named))
-
-    def _present(self) -> list[bytes]:
-        both = (*self._status.changed, *self._status.untracked)
-        return [path for path in both if path not in self._gone]
-
-    def _complete(self, tree: str) -> None:
-        """Copy what the tree has beyond the commit's and the user's store holds for the index only.
-
-        Such content (`git add`, not committed) is out of gc's reach only until the index changes.
-        """
-        base = f"{self._status.commit}^{{tree}}" if self._status.commit else EMPTY_TREE
-        changes = self._git("diff-tree", "-r", "-t", "-z", "--raw", "--no-renames", base, tree)
-        # Modes, ids, a letter; a path. A mode of 16xxxx is a submodule: its commit is not ours.
-        fields = [field.split(b" ") for field in changes.split(b"\0")[::2] if field]
-        added = {words[3].decode() for words in fields if not words[1].startswith((b"16", b"00"))}
-        added.add(tree)
-        absent = [oid for oid in sorted(added) if not self._loose(oid).exists()]
-        reader = GitObjects(self._repository.git, self._env)
+        self._index.begin(self._status, self._files.taken)
+        self._add(self._files.taken)
         try:
-            for oid, found in zip(absent, reader.read_many(absent), strict=True):
-                if found is None:
-                    raise GitFailed(f"object {oid} of the index is missing; see: git fsck")
-                path = self._loose(oid)
-                path.parent.mkdir(exist_ok=True)
-                header = f"{found.type} {len(found.data)}\0".encode()
-                write_durably(path, zlib.compress(header + found.data), fsync=self._fsync)
+            tree = self._tree_without_secrets(base)
+            self._complete(tree)
         finally:
-            reader.close()
-
-    def _loose(self, oid: str) -> Path:
-        return self._objects / oid[:2] / oid[2:]
-
-    def _leave_out_repositories(self) -> None:
-        for raw in self._status.untracked:
-            if raw.endswith(b"/"):
-                self._name(raw, "a git repository of its own")
-        for raw in self._status.submodules:
-            self._name(raw, "a submodule: its commit is captured, changes inside it are not")
-
-    def _leave_out_large(self) -> None:
-        """Leave out files above the one limit; then the largest, until the other is kept."""
-        sizes = {}
-        for raw in self._present():
-            if raw in self._omitted:
-                continue
-            size = self._size(raw)
-            if size > self._max_file:
-                self._leave_out(raw, f"larger than prov.snapshot.maxFileSize ({self._max_file})")
-            else:
-                sizes[raw] = size
-        total = sum(sizes.values())
-        for raw in sorted(sizes, key=lambda raw: (-sizes[raw], raw)):
-            if total <= self._max_total:
-                return
-            total -= sizes[raw]
-            self._leave_out(
-                raw, f"all together are larger than prov.snapshot.maxTotal ({self._max_total})"
-            )
-
-    def _size(self, raw: bytes) -> int:
-        """Return how much content a path brings; what is gone or no file brings none."""
-        try:
-            found = self._file(raw).lstat()
-        except OSError:
-            return 0  # whatever it is, git says so when it is to be added
-        return found.st_size if stat.S_ISREG(found.st_mode) else 0
+            self._reader.close()
+        person = f"gitprov <unknown> {time} +0000".encode()
+        parents = (self._status.commit,) if self._status.commit else ()
+        commit = Commit(tree.oid, parents, person, person, b"Snapshot of a dirty work tree\n")
+        oid = self._write("commit", encode_commit(commit))
+        omitted = tuple(self._files.omitted.values())
+        named = omitted[:_MAX_NAMED]
+        return Snapshot(oid, tree.oid, named, len(omitted) - len(named))
 
     def _add(self, paths: Sequence[bytes]) -> None:
         """Take paths into the index, and leave out those that git cannot add.
@@ -190,8 +110,7 @@ class _Snapshot:
             batch = waiting.pop()
             tries += 1
             try:
-                # Paths come from status itself, NUL-separated: no pathspec magic, no second scan.
-                self._update_index(batch, "--add", "--remove", "--replace")
+                self._index.add(batch)
             except GitFailed as error:
                 half = len(batch) // 2
                 if half and tries + len(waiting) < _MAX_TRIES:
@@ -199,46 +118,66 @@ class _Snapshot:
                     continue
                 for raw in batch:
                     what = "it" if half == 0 else f"it, or one of {len(batch)} given along with it"
-                    self._leave_out(raw, f"git cannot add {what}: {error}")
+                    self._files.leave_out(raw, f"git cannot add {what}: {error}")
 
-    def _leave_out(self, raw: bytes, reason: str) -> None:
-        """Name a file that is not in the snapshot, with its hash where it can be read."""
-        file = self._file(raw)
-        try:
-            if not stat.S_ISREG(file.lstat().st_mode):
-                self._name(raw, reason)
-                return
-            hashed = hash_file(file)
-        except (OSError, InputError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self._name(raw, f"{reason}; unreadable: {why}")
-            return
-        self._omitted[raw] = Omission(
-            path=raw_text(os.fsdecode(raw)),
-            reason=reason,
-            size=hashed.size,
-            digest={"sha256": hashed.sha256},
-        )
+    def _tree_without_secrets(self, base: str) -> ChangedTree:
+        """Return the tree, without the files in which secrets are found only now."""
+        tree = self._tree(base)
+        unseen = {
+            path: entry
+            for path, entry in tree.files.items()
+            if entry.oid not in self._files.looked_at and entry.mode != _SUBMODULE
+        }
+        removed = {}
+        for path, data in self._read(unseen):
+            if found := self._check.in_content(path, data):
+                self._files.leave_out_secret(path, found, data)
+                removed[path] = unseen[path].oid
+        if not removed:
+            return tree
+        tree = self._tree(base)
+        for oid in set(removed.values()) - {entry.oid for entry in tree.files.values()}:
+            self._loose(oid).unlink(missing_ok=True)
+        return tree
 
-    def _name(self, raw: bytes, reason: str) -> None:
-        self._omitted[raw] = Omission(path=raw_text(os.fsdecode(raw)), reason=reason)
+    def _tree(self, base: str) -> ChangedTree:
+        # Attributes of what is not checked out are in the index, too.
+        taken = set(self._files.taken)
+        files = {path: entry for path, entry in self._index.entries() if path in taken}
+        return changed_tree(self._reader, base, files, self._status.changed)
 
-    def _file(self, raw: bytes) -> Path:
-        return self._work_tree / os.fsdecode(raw)
+    def _complete(self, tree: ChangedTree) -> None:
+        """Write the folders, and what of the files the user's store holds for the index only.
 
-    def _update_index(self, paths: Iterable[bytes], *options: str) -> None:
-        stdin = b"".join(path + b"\0" for path in paths)
-        self._git("update-index", *options, "-z", "--stdin", stdin=stdin)
+        Such content (`git add`, not committed) is out of gc's reach only until the index changes.
+        """
+        for data in tree.trees.values():
+            self._write("tree", data)
+        absent = {
+            path: entry
+            for path, entry in tree.files.items()
+            if entry.mode != _SUBMODULE and not self._loose(entry.oid).exists()
+        }
+        for _, data in self._read(absent):
+            self._write("blob", data)
 
-    def _git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        config = [*_CONFIG, *syncing(fsync=self._fsync)]
-        return self._repository.git.run(*arguments, env=self._env, stdin=stdin, config=config)
+    def _read(self, files: Mapping[bytes, TreeEntry]) -> Iterator[tuple[bytes, bytes]]:
+        found = self._reader.read_many([entry.oid for entry in files.values()])
+        for (path, entry), read in zip(files.items(), found, strict=True):
+            if read is None:
+                raise GitFailed(f"object {entry.oid} of the index is missing; see: git fsck")
+            yield path, read.data
 
+    def _write(self, kind: str, data: bytes) -> str:
+        oid = object_id(kind, data)
+        path = self._loose(oid)
+        path.parent.mkdir(exist_ok=True)
+        whole = f"{kind} {len(data)}\0".encode() + data
+        # Nothing leads here before all is written; the folders are synced when the run ends.
+        path.write_bytes(zlib.compress(whole))
+        if self._fsync:
+            sync_file(path)
+        return oid
 
-def _quoted(path: Path) -> str:
-    """Return a path as GIT_ALTERNATE_OBJECT_DIRECTORIES wants it where it holds a separator."""
-    text = str(path)
-    if os.pathsep not in text and not text.startswith('"'):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    def _loose(self, oid: str) -> Path:
+        return self._objects / oid[:2] / oid[2:]

@@ -5,20 +5,24 @@ that the tree was dirty, and the reason in `missing`. Nothing is claimed of a tr
 read.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gitprov.capture.patch_ids import PatchIds
+from gitprov.capture.secrets.redaction import Redactor, redactor_for
 from gitprov.capture.snapshot import take_snapshot
 from gitprov.capture.url_credentials import without_credentials
 from gitprov.capture.worktree import Status, read_head, read_status
 from gitprov.errors import GitprovError
 from gitprov.model.run import Agent, Source
 from gitprov.model.wording import plural
-from gitprov.store.objects import decode_commit
-from gitprov.store.repository import Config, Repository
+from gitprov.store.dirty_commits import mark_dirty
+from gitprov.store.objects import Commit, decode_commit
+from gitprov.store.repository import EMPTY_TREE, Config, Repository
 
 _TIME = re.compile(rb"> (\d+) [+-]\d+\Z")
 
@@ -31,18 +35,34 @@ class CapturedSource:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
-def capture_source(repository: Repository, workspace: Path) -> CapturedSource:
+def capture_source(
+    repository: Repository, workspace: Path, redactor: Redactor | None = None
+) -> CapturedSource:
     """Return the source of the work tree; a snapshot's objects go to `workspace`/objects.
+
+    Files with secrets are left out of the snapshot; `redactor` says what is one, and is told.
 
     Raises GitprovError or OSError only where not even HEAD can be read.
     """
     if repository.work_tree is None:
         return CapturedSource(None, {"source": "the repository is bare: there is no work tree"})
+    redactor = redactor or redactor_for(repository, os.environ)
+    with PatchIds(repository) as patch_ids:
+        captured = _without_patch_ids(repository, workspace, patch_ids, redactor)
+        assert captured.source is not None  # noqa: S101 -- there is a work tree
+        patches = patch_ids.collect(captured.source.commit)
+    source = replace(captured.source, patch_id=patches.patch_id, series=patches.series)
+    return CapturedSource(source, {**captured.missing, **patches.missing})
+
+
+def _without_patch_ids(
+    repository: Repository, workspace: Path, patch_ids: PatchIds, redactor: Redactor
+) -> CapturedSource:
     index = workspace / "index"
     status = None
     try:
         status = read_status(repository, index)
-        return _captured(repository, workspace, index, status)
+        return _captured(repository, workspace, status, patch_ids, redactor)
     except (GitprovError, OSError) as error:
         # What a snapshot that failed has left belongs to nothing.
         shutil.rmtree(workspace / "objects", ignore_errors=True)
@@ -52,21 +72,29 @@ def capture_source(repository: Repository, workspace: Path) -> CapturedSource:
         missing["source.tree"] = f"could not be captured: {error}"
         return CapturedSource(source, missing)
     finally:
-        index.unlink(missing_ok=True)
+        for name in ("index", "partial-index"):
+            (workspace / name).unlink(missing_ok=True)
 
 
 def _captured(
-    repository: Repository, workspace: Path, index: Path, status: Status
+    repository: Repository,
+    workspace: Path,
+    status: Status,
+    patch_ids: PatchIds,
+    redactor: Redactor,
 ) -> CapturedSource:
     source, missing = _described(repository, status)
     tree, time = None, 0
     if status.commit is not None:
-        tree, time = _tree_and_time(repository, status.commit)
+        commit = patch_ids.commit_at(status.commit) or _read_commit(repository, status.commit)
+        tree, time = commit.tree, _time(commit)
     if not status.dirty:
         return CapturedSource(replace(source, tree=tree), missing)
-    taken = take_snapshot(repository, workspace, index, status, time)
+    taken = take_snapshot(repository, workspace, status, tree or EMPTY_TREE, time, redactor)
     if taken.unnamed:
         missing["source.omitted"] = f"{taken.unnamed} more paths are left out than are named"
+    if status.commit is not None:
+        mark_dirty(repository, status.commit)
     source = replace(source, tree=taken.tree, snapshot=taken.commit, omitted=taken.omitted)
     return CapturedSource(source, missing)
 
@@ -82,7 +110,7 @@ def _described(repository: Repository, status: Status) -> tuple[Source, dict[str
         files = plural(status.sparse, "file")
         missing["source.tree"] = f"{files} of it not checked out, by a sparse checkout"
     source = Source(
-        repo_uri=_repository_uri(repository.config),
+        repo_uri=repository_uri(repository.config),
         commit=status.commit,
         ref=f"refs/heads/{status.branch}" if status.branch else None,
         dirty=status.dirty,
@@ -101,16 +129,17 @@ def capture_agent(config: Config, environ: Mapping[str, str]) -> tuple[Agent, di
     return Agent(type="software" if automatic else "person", name=name, email=email), missing
 
 
-def _tree_and_time(repository: Repository, commit: str) -> tuple[str, int]:
-    # As the commit has them: `git log` would recode what it prints.
-    found = decode_commit(repository.git.run("cat-file", "commit", commit))
-    time = _TIME.search(found.committer)
-    return found.tree, int(time[1]) if time else 0
+def _read_commit(repository: Repository, commit: str) -> Commit:
+    # As it is: `git log` would recode what it prints.
+    return decode_commit(repository.git.run("cat-file", "commit", commit))
 
 
-def _repository_uri(config: Config) -> str | None:
+def _time(commit: Commit) -> int:
+    time = _TIME.search(commit.committer)
+    return int(time[1]) if time else 0
+
+
+def repository_uri(config: Config) -> str | None:
     """Return the URL of origin, or of the only remote, without passwords."""
-    remotes = config.remotes()
-    name = "origin" if "origin" in remotes or len(remotes) != 1 else remotes[0]
-    url = config.get(f"remote.{name}.url")
+    url = config.get(f"remote.{config.main_remote()}.url")
     return without_credentials(url) if url else None

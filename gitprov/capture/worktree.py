@@ -12,11 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gitprov.capture.word_cache import WordCache
 from gitprov.errors import GitFailed
 from gitprov.store.repository import Repository
 
 # Tags of `git ls-files -v`: lower case for assume-unchanged, S or s for skip-worktree.
-_MARKED = re.compile(rb"(?:\A|\0)([a-zS]) ([^\0]+)")
+_MARKED = re.compile(rb"\0([a-zS]) ([^\0]+)")
+_UNMARKED = b"\0H "
+_HIDES_NOTHING = "unmarked"
+# Untracked folders that one command line names.
+_MAX_FOLDERS = 100
+_NOTHING = b"000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,8 @@ class Status:
     """HEAD's commit, its branch, and the paths that differ from it.
 
     `submodules` are those of `changed` whose own files differ from the commit that they are at;
-    `sparse` counts the tracked files that a sparse checkout has left out.
+    `sparse` counts the tracked files that a sparse checkout has left out. `entries` are what
+    the index has of changed paths: the path, and all as `git update-index --index-info` takes it.
     """
 
     commit: str | None
@@ -33,6 +40,7 @@ class Status:
     untracked: tuple[bytes, ...] = ()
     submodules: tuple[bytes, ...] = ()
     sparse: int = 0
+    entries: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def dirty(self) -> bool:
@@ -40,23 +48,30 @@ class Status:
         return bool(self.changed or self.untracked or self.submodules)
 
 
-def read_status(repository: Repository, index: Path) -> Status:
+def read_status(repository: Repository, index: Path, *, remember: bool = True) -> Status:
     """Return the status of the work tree; raise GitFailed where git cannot read it.
 
-    Where files are hidden from git, `index` is there afterwards: a copy that hides none.
+    Where files are hidden from git, `index` is there afterwards: a copy that hides none. With
+    `remember`, that the user's index hides nothing is kept until it changes.
     """
+    known = WordCache(repository.prov_dir / "cache" / "indexes")
+    version = _version(repository)
+    if known.get(version) == _HIDES_NOTHING:
+        return _status(repository)
     # Beside `git status`, so that it takes no time of its own.
     with repository.git.open("ls-files", "-v", "-z") as listing:
-        status = _parsed(_status(repository))
+        status = _status(repository)
         marks, _ = listing.communicate()
     if listing.returncode != 0:
         raise GitFailed("git ls-files failed; see what it says in the work tree")
-    found = _MARKED.findall(marks)
-    hidden = list(_hidden(found, repository.require_work_tree()))
+    marked = _marked(marks)
+    if remember and not marked and _version(repository) == version:
+        known.put(version, _HIDES_NOTHING)
+    hidden = list(_hidden(marked, repository.require_work_tree()))
     if hidden:
         _clear_marks(repository, index, hidden)
-        status = _parsed(_status(repository, {"GIT_INDEX_FILE": str(index)}))
-    return replace(status, sparse=len(found) - len(hidden))
+        status = _status(repository, {"GIT_INDEX_FILE": str(index)})
+    return replace(status, sparse=len(marked) - len(hidden))
 
 
 def read_head(repository: Repository) -> Status:
@@ -79,22 +94,72 @@ def copy_index(repository: Repository, index: Path) -> None:
         shutil.copy2(theirs, index)
 
 
-def _status(repository: Repository, env: Mapping[str, str] | None = None) -> bytes:
-    return repository.git.run(
+def _version(repository: Repository) -> str:
+    """Return what changes whenever git writes the index, which it does by renaming a new file."""
+    try:
+        found = (repository.git_dir / "index").stat()
+    except OSError:
+        return "none"
+    return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+
+
+def _marked(listing: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the tags of marked files, and the files."""
+    listing = b"\0" + listing
+    # Counting is quicker than looking for a tag among a hundred thousand files; most have none.
+    if listing.count(_UNMARKED) == listing.count(b"\0") - 1:
+        return []
+    return _MARKED.findall(listing)
+
+
+def _status(repository: Repository, env: Mapping[str, str] | None = None) -> Status:
+    # Where the user has git cache what is untracked, it does so without what is in folders.
+    config = repository.config
+    cached = config.flag("core.untrackedcache", default=False)
+    by_folder = cached or config.flag("feature.manyfiles", default=False)
+    output = repository.git.run(
         "status",
         "--porcelain=v2",
         "--branch",
         "-z",
-        "--untracked-files=all",
+        f"--untracked-files={'normal' if by_folder else 'all'}",
         "--no-renames",
         "--ignore-submodules=none",
         env=env,
     )
+    status = _parsed(output)
+    return _with_files_in_folders(repository, status, env) if by_folder else status
+
+
+def _with_files_in_folders(
+    repository: Repository, status: Status, env: Mapping[str, str] | None
+) -> Status:
+    """Return the status with all untracked files in place of the folders that they are in."""
+    top = os.fsencode(repository.require_work_tree())
+    folders = [path for path in status.untracked if path.endswith(b"/")]
+    # A folder in place of a file is not named.
+    folders += [path + b"/" for path in status.changed if _is_folder(top, path)]
+    if not folders:
+        return status
+    few = [os.fsdecode(folder) for folder in folders] if len(folders) <= _MAX_FOLDERS else []
+    listed = repository.git.run(
+        "--literal-pathspecs", "ls-files", "--others", "--exclude-standard", "-z", "--", *few,
+        env=env,
+    )  # fmt: skip
+    untracked = {path for path in status.untracked if not path.endswith(b"/")}
+    untracked.update(listed.split(b"\0")[:-1])
+    return replace(status, untracked=tuple(sorted(untracked)))
+
+
+def _is_folder(top: bytes, path: bytes) -> bool:
+    whole = os.path.join(top, path)  # noqa: PTH118 -- bytes
+    return os.path.isdir(whole) and not os.path.islink(whole)  # noqa: PTH112, PTH114 -- bytes
 
 
 def _parsed(output: bytes) -> Status:
     commit = branch = None
     changed, untracked, submodules = [], [], []
+    entries: list[tuple[bytes, bytes]] = []
     for line in output.split(b"\0"):
         kind, _, rest = line.partition(b" ")
         if line.startswith(b"# branch.oid ") and not line.endswith(b"(initial)"):
@@ -104,14 +169,33 @@ def _parsed(output: bytes) -> Status:
         elif kind == b"1":
             fields = rest.split(b" ", 7)
             changed.append(fields[7])
+            entries += _entries(fields[3:4], fields[6:7], [0], fields[7])
             # S, then C, M and U: its commit differs, its files do, it has untracked ones.
             if fields[1].startswith(b"S") and fields[1][2:] != b"..":
                 submodules.append(fields[7])
         elif kind == b"u":
-            changed.append(rest.split(b" ", 9)[9])
+            fields = rest.split(b" ", 9)
+            changed.append(fields[9])
+            entries += _entries(fields[2:5], fields[6:9], [1, 2, 3], fields[9])
         elif kind == b"?":
             untracked.append(rest)
-    return Status(commit, branch, tuple(changed), tuple(untracked), tuple(submodules))
+    return Status(
+        commit,
+        branch,
+        tuple(changed),
+        tuple(untracked),
+        tuple(submodules),
+        entries=tuple(entries),
+    )
+
+
+def _entries(
+    modes: Sequence[bytes], oids: Sequence[bytes], stages: Sequence[int], path: bytes
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what the index has of a path, as Status has it."""
+    for mode, oid, stage in zip(modes, oids, stages, strict=True):
+        if mode != _NOTHING:
+            yield path, b"%s %s %d\t%s" % (mode, oid, stage, path)
 
 
 def _clear_marks(

@@ -147,9 +147,12 @@ class GitObjects:
     Git does not compare a packed object with its name: use the libgit2 reader where that matters.
     """
 
-    def __init__(self, git: Git, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, git: Git, env: dict[str, str] | None = None, limit: int = MAX_OBJECT_BYTES
+    ) -> None:
         self._git = git
         self._env = env
+        self._limit = limit
         self._process: subprocess.Popen[bytes] | None = None
 
     def read(self, oid: str) -> Object:
@@ -188,11 +191,15 @@ class GitObjects:
         assert conversation.stdout is not None  # noqa: S101 -- opened with pipes
         words = conversation.stdout.readline().split()
         if not words:
-            raise GitFailed("git cat-file stopped; run git fsck on this repository")
+            self.close()
+            raise GitFailed(
+                "git cat-file stopped: an object is damaged (see: git fsck) or, in a partial "
+                "clone, could not be fetched"
+            )
         if len(words) != 3:  # noqa: PLR2004 -- "<name> missing" or "<name> ambiguous"
             return None
         kind, size = words[1].decode(), int(words[2])
-        if size > MAX_OBJECT_BYTES:
+        if size > self._limit:
             self.close()
             raise MalformedRecord(f"object {words[0].decode()} is {size} bytes, over the limit")
         data = conversation.stdout.read(size)

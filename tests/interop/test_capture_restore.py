@@ -358,6 +358,17 @@ def test_restored_elsewhere_byte_for_byte(name: str, tmp_path: Path) -> None:
     assert_same(clone, back, run)
 
 
+@pytest.mark.parametrize("name", STATES)
+def test_the_same_where_git_caches_what_is_untracked(name: str, tmp_path: Path) -> None:
+    clone = make_origin(tmp_path)
+    STATES[name](clone)
+    expected = capture(clone)["source"]
+    clone.git("config", "core.untrackedCache", "true")
+    clone.git("status")
+    assert "UNTR" in (clone.path / ".git/index").read_text("latin-1") or name == "split_index"
+    assert capture(clone)["source"] == expected
+
+
 def test_sparse_checkouts(tmp_path: Path) -> None:
     """What was not checked out is in the tree, and the record says that it was not there."""
     for number, options in enumerate(

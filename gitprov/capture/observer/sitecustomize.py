@@ -1,0 +1,110 @@
+"""Observes what a program under `git prov run --observe` reads, and writes it down as it goes.
+
+Python imports this before the program, since PYTHONPATH has this folder first. It gets out of the
+way: the folder leaves `sys.path` and the program's view of its environment, which the processes
+that it starts inherit all the same, and a sitecustomize that stands behind this one is run in its
+place. Nothing of gitprov is needed but the file `reads.py` in the folder above.
+
+Each process has a file of its own in `<journal>/reads/`, of one tuple a line, as Python writes it:
+("program", pid, parent, argv, executable) or ("fork", pid, parent) first, then what
+`reads.Observer` tells, and ("end", whether it waited for processes) where it came to its end.
+"""
+
+from __future__ import annotations
+
+import _frozen_importlib_external as importing
+import atexit
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+
+class _Report:
+    """The file of one process. Written at once: a program may be killed."""
+
+    def __init__(self, folder: str) -> None:
+        self._file = os.path.join(folder, f"{os.getpid()}-{time.time_ns()}")
+
+    def tell(self, *words: object) -> None:
+        # Not kept open: a program may close all descriptors, and get this one for its own file.
+        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(descriptor, (ascii(words) + "\n").encode())
+        finally:
+            os.close(descriptor)
+
+
+def _observe(journal: str, top: str) -> None:
+    """Start the observation, where the run wants it and still takes it."""
+    folder = os.path.join(journal, "reads")
+    if not os.path.isdir(folder) or not hasattr(sys, "addaudithook"):
+        return
+    reports = [_Report(folder)]
+
+    def tell(*words: object) -> None:
+        reports[-1].tell(*words)
+
+    def forked() -> None:
+        with observer.paused():
+            reports.append(_Report(folder))
+            tell("fork", os.getpid(), os.getppid())
+
+    def ended() -> None:
+        with observer.paused():
+            import resource  # noqa: PLC0415 -- no program needs to wait for it
+
+            tell("end", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0)
+
+    path = os.path.join(os.path.dirname(_FOLDER), "reads.py")
+    observer = _loaded("_gitprov_reads", path).Observer(top, tell, alone=False)
+    executable = os.path.realpath("/proc/self/exe")
+    if not os.path.exists(executable):
+        executable = os.path.realpath(sys.executable)
+    tell("program", os.getpid(), os.getppid(), getattr(sys, "orig_argv", []), executable)
+    os.register_at_fork(after_in_child=forked)
+    atexit.register(ended)
+    observer.start()
+
+
+def _loaded(name: str, path: str) -> Any:
+    loader = importing.SourceFileLoader(name, path)
+    module = type(sys)(name)
+    module.__file__ = path
+    loader.exec_module(module)
+    return module
+
+
+def _leave_no_trace() -> None:
+    """Take this folder out of sys.path and of what the program sees of its environment."""
+    sys.path[:] = [folder for folder in sys.path if folder != _FOLDER]
+    seen = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part != _FOLDER]
+    # Not through the mapping's own methods: they would change the environment that is inherited.
+    data = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001
+    key = os.environ.encodekey("PYTHONPATH")
+    if seen and seen != [""]:
+        data[key] = os.environ.encodevalue(os.pathsep.join(seen))
+    else:
+        data.pop(key, None)
+
+
+def _run_the_one_behind() -> None:
+    """Run the sitecustomize that would have been found without this one."""
+    spec = importing.PathFinder.find_spec("sitecustomize", sys.path)
+    if spec is not None and spec.loader is not None and spec.origin:
+        sys.modules["sitecustomize"] = module = type(sys)("sitecustomize")
+        module.__file__, module.__spec__, module.__loader__ = spec.origin, spec, spec.loader
+        spec.loader.exec_module(module)
+
+
+_leave_no_trace()
+try:  # noqa: SIM105 -- with less to import
+    _observe(os.environ["GITPROV_JOURNAL"], os.environ["GITPROV_WORK_TREE"])
+except Exception:  # noqa: BLE001, S110 -- the program runs; what is not told is not claimed
+    pass
+_run_the_one_behind()

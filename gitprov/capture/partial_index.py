@@ -1,0 +1,70 @@
+"""A private index that has only the paths in which the work tree differs from its commit.
+
+Git makes blobs of files by it as `git add` would: with the filters, modes and line ends that the
+user's index and attributes ask for. It takes no longer where the repository has more files.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from gitprov.capture.worktree import Status
+from gitprov.store.git import syncing
+from gitprov.store.objects import TreeEntry
+from gitprov.store.repository import Repository
+
+# The user's settings that would refuse files, write elsewhere, or call hooks for an index that is
+# not the user's.
+_CONFIG = (
+    "core.splitIndex=false",
+    "core.fsmonitor=false",
+    "core.ignoreStat=false",
+    "core.safecrlf=false",
+    f"core.hooksPath={os.devnull}",
+)
+# Git takes from the index what is not checked out of these.
+_ATTRIBUTES = ":(top,glob)**/.gitattributes"
+
+
+class PartialIndex:
+    """An index in the file `index`, which goes as the caller's folder goes.
+
+    `env` says where objects are written. All methods raise GitFailed.
+    """
+
+    def __init__(
+        self, repository: Repository, index: Path, env: Mapping[str, str], *, fsync: bool
+    ) -> None:
+        self._repository = repository
+        self._env = {**env, "GIT_INDEX_FILE": str(index)}
+        self._config = [*_CONFIG, *syncing(fsync=fsync)]
+
+    def begin(self, status: Status, paths: Iterable[bytes]) -> None:
+        """Have for `paths` what the user's index has, as `git status` saw it."""
+        wanted = set(paths)
+        entries = [entry for path, entry in status.entries if path in wanted]
+        if status.sparse:
+            listed = self._repository.git.run("ls-files", "-s", "-z", "--", _ATTRIBUTES)
+            entries += listed.split(b"\0")[:-1]
+        if entries:
+            self._update(entries, "--index-info")
+
+    def add(self, paths: Iterable[bytes]) -> None:
+        """Take in what stands at these paths in the work tree, all or nothing."""
+        # Paths come from status itself, NUL-separated: no pathspec magic, no second scan.
+        self._update(paths, "--add", "--remove", "--replace", "--stdin")
+
+    def entries(self) -> Iterator[tuple[bytes, TreeEntry]]:
+        """Yield the paths, and what is at them."""
+        listed = self._git("ls-files", "-s", "-z")
+        for item in listed.split(b"\0")[:-1]:
+            about, _, path = item.partition(b"\t")
+            mode, oid, _ = about.split(b" ")
+            yield path, TreeEntry(int(mode, 8), path.rpartition(b"/")[2], oid.decode())
+
+    def _update(self, items: Iterable[bytes], *options: str) -> None:
+        stdin = b"".join(item + b"\0" for item in items)
+        self._git("update-index", "-z", *options, stdin=stdin)
+
+    def _git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
+        return self._repository.git.run(*arguments, env=self._env, stdin=stdin, config=self._config)

@@ -1,0 +1,346 @@
+"""Which files of a work tree a Python process reads, by its audit hook.
+
+Seen are the files that Python code opens for reading, the modules that it imports (the source,
+also where its compiled form is read), and links on the way to them. Not seen is what compiled code
+opens by itself, and what other processes read: where that may have happened, `Observer.gap` says
+so, and nothing can be claimed.
+
+This file stands alone, for Python 3.8 and newer: it is loaded, without gitprov, into the programs
+under `git prov run --observe`, too. Whatever fails in a hook must not fail in the program.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import get_ident
+
+# Programs that are observed must not pay for the import of typing, nor of pathlib.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+MAX_PATHS = 10_000
+_MAX_LINKS = 40
+
+# Packages, and modules of packages, whose compiled parts open no files but through Python.
+_QUIET = frozenset(
+    """
+    _yaml bottleneck charset_normalizer contourpy greenlet kiwisolver lz4 markupsafe matplotlib
+    msgpack multidict numexpr numpy orjson pandas pydantic_core regex rpds scipy simplejson sklearn
+    ujson wrapt xxhash yaml yarl zstandard PIL._imaging PIL._imagingmath
+    """.split()
+)
+# Modules of Python's own that open files in C.
+_LOUD = frozenset({"_dbm", "_gdbm", "_tkinter"})
+# Libraries that are loaded by name and read no files of a work tree.
+_SYSTEM_LIBRARIES = (
+    "libc.", "libc-", "libm.", "libdl.", "libpthread.", "libgomp", "libomp", "libiomp",
+    "libopenblas", "libscipy_openblas", "libmkl", "libblis", "libflexiblas",
+)  # fmt: skip
+_EXTENSIONS = (".so", ".pyd", ".dylib")
+_NO_FOLDER = -1
+
+
+class Observer:
+    """The files below `top` that this process reads, from `start` on.
+
+    `tell` gets each thing that is found, once: ("read", path), ("gap", reason), and ("start",
+    program, argv) for each process that is started; where `alone`, that is a gap.
+    """
+
+    def __init__(
+        self, top: str, tell: Callable[..., None] | None = None, *, alone: bool = True
+    ) -> None:
+        self.top = os.path.realpath(top)
+        self.gap: str | None = None
+        self._inside = self.top + os.sep
+        self._tell = tell
+        self._alone = alone
+        # How often something was made before a path was read first; -1: it was not made here.
+        self._reads: dict[str, int] = {}
+        # How often something was made before a path was, and when it was modified before that.
+        self._made: dict[str, tuple[int, int | None]] = {}
+        self._count = 0
+        self._folders: dict[str, tuple[str, list[str]]] = {}
+        # Paths of which there is no more to say; most files are opened again and again.
+        self._settled: set[str] = set()
+        self._busy: set[int] = set()
+        prefixes = {os.path.realpath(path) for path in (sys.prefix, sys.base_prefix)}
+        # Python's own folders, if they are below the top.
+        self.prefixes = tuple(
+            path[len(self._inside) :] + os.sep for path in prefixes if path.startswith(self._inside)
+        )
+        self._handlers: Mapping[str, Callable[..., None]] = {
+            "open": self._on_open,
+            "import": self._on_import,
+            "cpython.run_file": self._on_run_file,
+            "ctypes.dlopen": self._on_dlopen,
+            "sqlite3.connect": self._on_database,
+            "os.chdir": self._on_chdir,
+            "os.rename": self._on_rename,
+            "os.link": self._on_link,
+            "subprocess.Popen": self._on_process,
+            "os.posix_spawn": self._on_spawn,
+            "os.exec": self._on_spawn,
+            "os.system": self._on_system,
+            "os.fork": self._on_fork,
+            "os.forkpty": self._on_fork,
+        }
+
+    def start(self) -> None:
+        """Watch from now on; what is imported already counts."""
+        sys.addaudithook(self._hear)
+        with self.paused():
+            for name, module in list(sys.modules.items()):
+                file = getattr(module, "__file__", None)
+                if not isinstance(file, str):
+                    continue
+                if file.endswith(_EXTENSIONS):
+                    self._on_import(name, file)
+                elif self._read(file) and name not in ("__main__", __name__):
+                    self.miss(f"{name} was imported before")
+
+    def paused(self) -> _Paused:
+        """Return a context in which what this thread does is not the program's."""
+        return _Paused(self._busy)
+
+    def now(self) -> int:
+        """Return what `reads` takes: what is made from now on is the run's own."""
+        return self._count
+
+    def reads(self, since: int = 0) -> list[str]:
+        """Return the files that were read, without those that were made since and read after."""
+        return [path for path, made in self._reads.items() if made < since]
+
+    def miss(self, reason: str) -> None:
+        """Say why not all can be known; the first reason stands."""
+        if self.gap is None:
+            self.gap = reason
+            self._say("gap", reason)
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        handler = self._handlers.get(event)
+        if handler is None:
+            return
+        thread = get_ident()
+        if thread in self._busy:
+            return
+        self._busy.add(thread)
+        try:
+            handler(*arguments)
+        except Exception as error:  # noqa: BLE001 -- it would be raised in the program
+            self.miss(f"a fault while observing: {type(error).__name__}")
+        finally:
+            self._busy.discard(thread)
+
+    def _on_open(self, path: Any, mode: str | None, flags: int) -> None:
+        if isinstance(path, int):  # open already
+            return
+        if path in self._settled and flags & os.O_ACCMODE == os.O_RDONLY and mode == "r":
+            return
+        name = os.fsdecode(path)
+        mode = mode or ""
+        new = flags & os.O_TRUNC or (flags & os.O_CREAT and flags & os.O_EXCL)
+        if new or mode.startswith(("w", "x")):
+            self._make(name)
+        elif "+" in mode or (flags & os.O_ACCMODE != os.O_WRONLY and "a" not in mode):
+            if not mode and not os.path.isabs(name) and not os.path.lexists(name):
+                self._on_open_relative()
+            self._read(_source_of(name))
+            if mode == "r" and name == path and len(self._settled) < MAX_PATHS:
+                self._settled.add(name)
+
+    def _on_open_relative(self) -> None:
+        """Take note of what only looks like a path, but for folders that are walked through."""
+        caller = sys._getframe(3)  # noqa: SLF001
+        if caller.f_globals.get("__name__") not in ("shutil", "os"):
+            self.miss("a file was opened relative to another folder")
+
+    def _on_chdir(self, _path: object) -> None:
+        self._settled.clear()  # some are relative
+
+    def _on_run_file(self, path: Any) -> None:
+        self._read(os.fsdecode(path))
+
+    def _on_import(self, name: str, file: str | None, *_: object) -> None:
+        if ".popen_" in name and not name.endswith(".popen_fork"):
+            # multiprocessing, and those like it, start processes that no event tells of.
+            self._on_process("python", [name])
+        if not file or not file.endswith(_EXTENSIONS):
+            return
+        package = name.partition(".")[0]
+        own = os.path.basename(os.path.dirname(file)) == "lib-dynload"
+        quiet = {package, name} & _QUIET or name.endswith("__mypyc")
+        if (package in _LOUD) if own else not quiet:
+            self.miss(f"the compiled code of {package} may read files by itself")
+
+    def _on_dlopen(self, name: Any) -> None:
+        library = os.path.basename(os.fsdecode(name)) if name else ""
+        if library and not library.startswith(_SYSTEM_LIBRARIES):
+            self.miss(f"the compiled code of {library} may read files by itself")
+
+    def _on_database(self, name: Any) -> None:
+        path = os.fsdecode(name)
+        if path.startswith("file:"):
+            self.miss("a database was opened by a URI")
+        elif path and path != ":memory:":
+            self._read(path)
+
+    def _on_rename(self, old: Any, new: Any, *folders: int) -> None:
+        self._on_link(old, new, *folders)
+        self._make(os.fsdecode(new), certainly=True)
+
+    def _on_link(self, old: Any, _new: Any, *folders: int) -> None:
+        """Take what was at the old place for read: it can be, at the new one."""
+        if any(folder != _NO_FOLDER for folder in folders):
+            self.miss("a file was moved relative to another folder")
+        elif self._read(os.fsdecode(old)) and os.path.isdir(old):
+            self.miss("a folder was moved")
+
+    def _on_system(self, command: Any) -> None:
+        self._on_process("/bin/sh", ["sh", "-c", command])
+
+    def _on_fork(self) -> None:
+        if self._alone:
+            self.miss("the process was forked")
+
+    def _on_spawn(self, program: Any, argv: Any, _env: object) -> None:
+        if sys._getframe(2).f_globals.get("__name__") != "subprocess":  # noqa: SLF001
+            self._on_process(program, argv)
+
+    def _on_process(self, program: Any, argv: Any, *_: object) -> None:
+        frame = sys._getframe(2)  # noqa: SLF001
+        while frame.f_back and frame.f_globals.get("__name__") in ("subprocess", __name__):
+            frame = frame.f_back
+        if str(frame.f_globals.get("__name__")).startswith("gitprov."):
+            return  # gits of ours, in whichever thread
+        words = [argv] if isinstance(argv, (str, bytes, os.PathLike)) else list(argv)
+        named = os.fsdecode(program or words[0])
+        if self._alone:
+            self.miss(f"another process was started: {os.path.basename(named)}")
+        else:
+            self._say("start", named, [os.fsdecode(word) for word in words])
+
+    def _read(self, path: str) -> bool:
+        """Note that a path was read, and the links on the way; say whether it is below the top."""
+        place, links = self._resolved(path)
+        for found in (*links, place):
+            if found.startswith(self._inside):
+                self._note(found[len(self._inside) :])
+        return place.startswith(self._inside) and not self._is_pythons_own(place)
+
+    def _note(self, path: str) -> None:
+        if path.startswith((".git/", *self.prefixes)) or path == ".git":
+            return
+        made = -1
+        if path in self._made:
+            count, before = self._made[path]
+            if self._modified(path) != before:  # else it could not be written
+                made = count
+        known = self._reads.get(path)
+        if known is not None and known <= made:
+            return
+        if known is None and len(self._reads) >= MAX_PATHS:
+            self.miss(f"there are more than {MAX_PATHS} files")
+            return
+        self._reads[path] = made
+        if made < 0:
+            self._say("read", path)
+
+    def _make(self, path: str, *, certainly: bool = False) -> None:
+        """Note that a path is written anew, so that what is read there next is the program's."""
+        place, _ = self._resolved(path)
+        if place.startswith(self._inside) and len(self._made) < MAX_PATHS:
+            inside = place[len(self._inside) :]
+            before = -1 if certainly else self._modified(inside)
+            self._made[inside] = self._count, before
+            self._count += 1
+
+    def _modified(self, path: str) -> int | None:
+        try:
+            return os.stat(self._inside + path).st_mtime_ns
+        except OSError:
+            return None
+
+    def _resolved(self, path: str) -> tuple[str, list[str]]:
+        """Return where a path leads, and the links on the way."""
+        if not os.path.isabs(path):
+            path = os.path.join(os.getcwd(), path)
+        above, name = os.path.split(path)
+        if name in ("", ".", ".."):
+            return _resolved(path)
+        known = self._folders.get(above)
+        if known is None:
+            if len(self._folders) >= MAX_PATHS:
+                self._folders.clear()
+            known = self._folders[above] = _resolved(above)
+        folder, links = known
+        place = folder.rstrip(os.sep) + os.sep + name
+        if not os.path.islink(place):
+            return place, links
+        place, more = _resolved(place)
+        return place, [*links, *more]
+
+    def _is_pythons_own(self, place: str) -> bool:
+        return bool(self.prefixes) and place[len(self._inside) :].startswith(self.prefixes)
+
+    def _say(self, *words: object) -> None:
+        if self._tell is not None:
+            self._tell(*words)
+
+
+class _Paused:
+    """Events of this thread are not heard; contexts may stand within each other."""
+
+    def __init__(self, busy: set[int]) -> None:
+        self._busy = busy
+        self._thread: int | None = None
+
+    def __enter__(self) -> None:
+        if get_ident() not in self._busy:
+            self._thread = get_ident()
+            self._busy.add(self._thread)
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._busy.discard(self._thread)
+
+
+def _resolved(path: str) -> tuple[str, list[str]]:
+    """Return where an absolute path leads, and the links on the way, by their own real paths."""
+    place = ""
+    links: list[str] = []
+    waiting = path.split(os.sep)[::-1]
+    while waiting:
+        name = waiting.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            place = os.path.dirname(place).rstrip(os.sep)
+            continue
+        there = place + os.sep + name
+        try:
+            target = os.readlink(there)
+        except OSError:
+            place = there
+            continue
+        links.append(there)
+        if len(links) > _MAX_LINKS:
+            break
+        if target.startswith(os.sep):
+            place = ""
+        waiting += target.split(os.sep)[::-1]
+    return place or os.sep, links
+
+
+def _source_of(path: str) -> str:
+    """Return the source that a compiled module was made of, or any other path as it is."""
+    if not path.endswith(".pyc"):
+        return path
+    try:
+        source: str = sys.modules["_frozen_importlib_external"].source_from_cache(path)
+    except (KeyError, ValueError, NotImplementedError):
+        return path
+    return source
