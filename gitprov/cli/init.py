@@ -6,10 +6,14 @@ import typer
 
 from gitprov.cli.terminal import Json, say, verb
 from gitprov.errors import GitprovError
-from gitprov.hooks.setup import install
+from gitprov.hooks.hosting import is_bare, start_checking, stop_checking
+from gitprov.hooks.pre_receive import is_off
+from gitprov.hooks.setup import install, keep_as_branches
 from gitprov.hooks.setup import uninstall as take_out
 from gitprov.model.wording import plural, printable
 from gitprov.recorder.recovery import catch_up
+from gitprov.store.home import Home, has_branches, homes
+from gitprov.store.refs import OURS, REMOTE
 from gitprov.store.repository import Repository
 from gitprov.store.store import Store
 from gitprov.store.sync import pull
@@ -26,6 +30,9 @@ def init(
     fetch: Annotated[
         bool, typer.Option("--fetch/--no-fetch", help="Fetch the runs that remotes have.")
     ] = True,
+    server: Annotated[
+        bool, typer.Option("--server", help="On a host: only check the runs that are pushed here.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Set this repository up: hooks, fetch refspecs and the display of notes.
@@ -33,12 +40,15 @@ def init(
     Says what it changes. Doing it again changes nothing, and picks up new remotes.
     """
     repository = Repository.discover()
+    if server:
+        _host(repository, uninstall=uninstall, as_json=as_json)
+        return
     changes = take_out(repository) if uninstall else install(repository)
     received = {}
     if not uninstall:
         store = Store(Repository.discover())
         catch_up(store)
-        received = _fetch_all(store) if fetch else {}
+        received = _fetch_all(store, changes) if fetch else {}
     if as_json:
         print(json_line({"schema": "init.1", "changes": changes, "received": received}))
         return
@@ -54,12 +64,31 @@ def init(
     print("next: git prov run -- COMMAND")
 
 
-def _fetch_all(store: Store) -> dict[str, int]:
+def _host(repository: Repository, *, uninstall: bool, as_json: bool) -> None:
+    if not is_bare(repository):
+        raise typer.BadParameter("--server is for bare repositories, which others push to")
+    changes = stop_checking(repository) if uninstall else start_checking(repository)
+    if as_json:
+        print(json_line({"schema": "init.1", "changes": changes, "received": {}}))
+        return
+    for change in changes:
+        print(f"  {printable(change)}")
+    if is_off(repository.config):
+        print("pushes are not checked: prov.receive is off")
+    else:
+        print(f"pushes are {'not checked any more' if uninstall else 'checked'}")
+
+
+def _fetch_all(store: Store, changes: list[str]) -> dict[str, int]:
     """Bring the runs of every remote; one that is away must not stop the set-up."""
     received = {}
-    for remote in store.repository.config.remotes():
+    for home in homes(store.repository.config):
+        remote = home.remote
         try:
             done = pull(store, remote, ["ledger"])
+            if _are_elsewhere(store, home):
+                changes += keep_as_branches(store.repository, remote)
+                done = pull(Store(Repository.discover()), remote, ["ledger"])
         except GitprovError as error:
             say(f"gitprov: warning: {printable(str(error))}; later: git prov pull {remote}")
             continue
@@ -68,3 +97,12 @@ def _fetch_all(store: Store) -> dict[str, int]:
         for refusal in done.refused:
             say(f"gitprov: warning: {printable(refusal)}")
     return received
+
+
+def _are_elsewhere(store: Store, home: Home) -> bool:
+    """Say whether a remote has chains as branches, and none where we looked."""
+    if home.namespace != OURS or any(
+        ref.startswith(f"{REMOTE}/{home.remote}/") for ref in store.refs()
+    ):
+        return False
+    return has_branches(store.repository.git, home.remote)

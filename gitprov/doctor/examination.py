@@ -35,6 +35,7 @@ CHECKS = (
     Check("runs", runs.runs_set_aside),
     Check("refs", references.refs_that_cannot_be_read),
     Check("refs", references.pins_of_runs_that_are_no_more, locked=True),
+    Check("remotes", setting_up.where_runs_live),
     Check("remotes", references.what_was_fetched),
     Check("packs", objects.packs_of_ours),
     Check("packs", objects.packs_that_are_kept, locked=True),

@@ -12,7 +12,15 @@ from gitprov.store.store import Store
 # No process needs a moment as long as this, one on a machine that slept among them.
 _OLD_SECONDS = 7 * 24 * 3600
 # Below `<common dir>/prov`.
-_PATTERNS = (".*.tmp", "lock-owner.*.*", "journal/.now-*", "jobs/.*", "cache/.*.tmp")
+_PATTERNS = (
+    ".*.tmp",
+    "cache/.*.tmp",
+    "catching-up",
+    "jobs/.*",
+    "journal/.now-*",
+    "lock-owner.*.*",
+    "rewrites/*.new",
+)
 
 
 def files_left_behind(store: Store) -> Findings:

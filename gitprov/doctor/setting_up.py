@@ -5,8 +5,14 @@ import re
 
 from gitprov.capture.source import capture_agent
 from gitprov.doctor.findings import Findings, fault, good, note
-from gitprov.hooks.setup import PROGRAM_SETTING, missing_settings
-from gitprov.hooks.shims import missing_shims
+from gitprov.hooks.setup import (
+    PROGRAM_SETTING,
+    missing_hooks,
+    missing_settings,
+    outdated_settings,
+)
+from gitprov.store.home import home_of
+from gitprov.store.refs import OURS
 from gitprov.store.store import Store
 
 _OLDEST_GIT = (2, 36)
@@ -27,9 +33,9 @@ def git_version(store: Store) -> Findings:
 def what_init_sets_up(store: Store) -> Findings:
     """Look whether hooks and settings are there, and whether hooks find gitprov."""
     config = store.repository.config
-    shims = missing_shims(store.repository)
-    missing = [f"hook {name} {reason}" for name, reason in shims.items()]
+    missing = list(missing_hooks(store.repository))
     missing += [f"{name} lacks {value}" for name, value, _ in missing_settings(config)]
+    missing += [f"{name} has {value} still" for name, value in outdated_settings(config)]
     program = config.get(PROGRAM_SETTING)
     if missing:
         done = "only in part" if program else "not"
@@ -38,6 +44,17 @@ def what_init_sets_up(store: Store) -> Findings:
         yield fault(f"hooks cannot start {program} ({PROGRAM_SETTING})", _INIT)
     else:
         yield good("hooks and settings in place")
+
+
+def where_runs_live(store: Store) -> Findings:
+    """Look which remotes have their runs in another place than usual."""
+    config = store.repository.config
+    for remote in config.remotes():
+        home = home_of(config, remote)
+        if home.remote != remote:
+            yield good(f"the runs of {remote} live at {home.remote}")
+        elif home.namespace != OURS:
+            yield good(f"the runs of {remote} live there below {home.namespace}")
 
 
 def identity(store: Store) -> Findings:

@@ -3,8 +3,10 @@
 import sys
 
 from gitprov.errors import GitprovError
+from gitprov.hooks.catching_up import remember_remotes
 from gitprov.model.wording import plural, printable
 from gitprov.recorder.recovery import catch_up
+from gitprov.store.home import home_of
 from gitprov.store.store import Store
 from gitprov.store.sync import push
 
@@ -19,8 +21,10 @@ def send_ledger(remote: str) -> None:
         config = store.repository.config
         if not config.flag("prov.autopush", default=True) or remote not in config.remotes():
             return
+        remote = home_of(config, remote).remote
         catch_up(store)
         done = push(store, remote, ["ledger"], attempts=_ATTEMPTS)
+        remember_remotes(store)
     except (GitprovError, OSError) as error:
         _say(f"runs were not sent: {error}; later: git prov push {remote}")
         return
@@ -28,6 +32,8 @@ def send_ledger(remote: str) -> None:
         _say(f"sent {plural(done.runs, 'run')} to {remote}")
     for reason in sorted(set(done.refused.values())):
         _say(f"{remote} refuses the ledger: {reason}")
+    if done.advice:
+        _say(f"{remote} takes no runs there: {done.advice}")
 
 
 def _say(message: str) -> None:

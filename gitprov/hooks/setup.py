@@ -4,21 +4,37 @@ Everything is a line of git configuration or a hook script; each step says what 
 doing it twice changes nothing. Records are never touched.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from gitprov.errors import GitFailed
-from gitprov.hooks.shims import install_shims, program, remove_shims
+from gitprov.hooks.hooks_path import (
+    Configure,
+    HooksPath,
+    give_back,
+    read_hooks_path,
+    take,
+    what_is_not_passed_on,
+)
+from gitprov.hooks.shims import NAMES, install_shims, missing_shims, program, remove_shims
 from gitprov.store.git import last_line
 from gitprov.store.git_locks import CONFIG, announce, mend
+from gitprov.store.home import BRANCHES, homes
 from gitprov.store.lock import store_lock
-from gitprov.store.refs import NOTES, OURS, REMOTE
+from gitprov.store.refs import AREAS, NOTES, REMOTE
 from gitprov.store.repository import Config, Repository
-from gitprov.store.sync import fetch_refspecs
 
-NOTES_SETTING = "notes.displayRef"
+DISPLAY_SETTING = "notes.displayRef"
+REWRITE_SETTING = "notes.rewriteRef"
+# A pattern that fits nothing else: git warns at each rewrite of a ref by name that is not there yet.
+_REWRITTEN = "refs/notes/pro[v]"
 PROGRAM_SETTING = "prov.program"
+# Where two commits become one, the note has the lines of both, each once. It is for all notes, so
+# where others are rewritten, too, that is for the user to say.
+_MODE_SETTING, _MODE = "notes.rewriteMode", "cat_sort_uniq"
+_OUR_MODE_SETTING = "prov.rewriteMode"
 
 
 class Setting(NamedTuple):
@@ -31,14 +47,15 @@ class Setting(NamedTuple):
 
 def settings(config: Config) -> Iterator[Setting]:
     """Yield the multi-valued settings for a repository with these remotes."""
-    for remote in config.remotes():
-        if not config.all(f"remote.{remote}.fetch"):
-            # As in a bare clone: our refspec would become the only one, and `git fetch` would
-            # bring no branches any more. `git prov pull` needs none.
-            continue
-        for refspec in fetch_refspecs(remote, ["ledger"]):
-            yield Setting(f"remote.{remote}.fetch", refspec, f"git fetch {remote} brings runs")
-    yield Setting(NOTES_SETTING, NOTES, "git log shows the runs of a commit")
+    for home in homes(config):
+        setting = f"remote.{home.remote}.fetch"
+        # Without any, as in a bare clone, ours would become the only one, and `git fetch` would
+        # bring no branches any more. `git prov pull` needs none.
+        if any(f":{REMOTE}/" not in refspec for refspec in config.all(setting)):
+            for refspec in home.fetch_refspecs(["ledger"]):
+                yield Setting(setting, refspec, f"git fetch {home.remote} brings runs")
+    yield Setting(DISPLAY_SETTING, NOTES, "git log shows the runs of a commit")
+    yield Setting(REWRITE_SETTING, _REWRITTEN, "a commit that is amended or rebased keeps them")
 
 
 def missing_settings(config: Config) -> Iterator[Setting]:
@@ -48,37 +65,120 @@ def missing_settings(config: Config) -> Iterator[Setting]:
             yield setting
 
 
+def outdated_settings(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield refspecs that were ours once: the chains of the remote live elsewhere by now.
+
+    With two for one ref, `git fetch` would stop.
+    """
+    wanted = {
+        (f"remote.{home.remote}.fetch", refspec)
+        for home in homes(config)
+        for refspec in home.fetch_refspecs(AREAS)
+    }
+    yield from (present for present in _present_refspecs(config) if present not in wanted)
+
+
 def install(repository: Repository) -> list[str]:
     """Set everything up; return what was changed, in words."""
     repository.require_writable()
     config, changes = repository.config, []
-    with _configuring(repository) as configure:
+    with configuring(repository) as configure:
+        for name, value in outdated_settings(config):
+            configure("--fixed-value", "--unset-all", name, value)
+            changes.append(f"{name}: {value} removed (runs live elsewhere)")
         for setting in missing_settings(config):
             configure("--add", setting.name, setting.value)
             changes.append(f"{setting.name} = {setting.value} ({setting.purpose})")
+        if not config.get("notes.rewritemode") and not _rewrites_others(config):
+            configure(_OUR_MODE_SETTING, _MODE)
+            configure(_MODE_SETTING, _MODE)
+            changes.append(f"{_MODE_SETTING} = {_MODE} (and has each line once)")
         path = program()
         if path and config.get(PROGRAM_SETTING) != path:
             configure(PROGRAM_SETTING, path)
             changes.append(f"{PROGRAM_SETTING} = {path} (hooks find gitprov)")
-    return changes + install_shims(repository)
+        return changes + _install_hooks(repository, configure)
+
+
+def keep_as_branches(repository: Repository, remote: str) -> list[str]:
+    """Let the chains of a remote live among its branches; return what was changed, in words."""
+    setting = f"remote.{remote}.provNamespace"
+    with configuring(repository) as configure:
+        configure(setting, BRANCHES)
+    fresh = Repository(repository.git_dir, repository.common_dir, repository.work_tree)
+    changes = install(fresh)
+    return [f"{setting} = {BRANCHES} ({remote} has runs there)", *changes]
+
+
+def missing_hooks(repository: Repository) -> Iterator[str]:
+    """Yield what is wrong with the hooks, in words."""
+    at = read_hooks_path(repository)
+    if is_inside(at.folder, repository) or not _is_to_be_taken(at):
+        for name, reason in missing_shims(at.folder).items():
+            yield f"hook {name} {reason}"
+    else:
+        yield from what_is_not_passed_on(at)
 
 
 def uninstall(repository: Repository) -> list[str]:
     """Take everything out; return what was changed, in words."""
     repository.require_writable()
-    config, changes = repository.config, remove_shims(repository)
-    with _configuring(repository) as configure:
+    config, at = repository.config, read_hooks_path(repository)
+    # Also from where hooks are by default: `core.hooksPath` may have been set since.
+    folders = dict.fromkeys((at.folder, repository.common_dir / "hooks"))
+    changes = [
+        change
+        for folder in folders
+        if is_inside(folder, repository)
+        for change in remove_shims(folder)
+    ]
+    with configuring(repository) as configure:
+        changes += give_back(repository, at, configure)
         for name, value in _present(config):
             configure("--fixed-value", "--unset-all", name, value)
             changes.append(f"{name}: {value} removed")
+        if config.get("prov.rewritemode"):
+            if config.get("notes.rewritemode") == _MODE:
+                configure("--fixed-value", "--unset-all", _MODE_SETTING, _MODE)
+                changes.append(f"{_MODE_SETTING}: {_MODE} removed")
+            configure("--unset-all", _OUR_MODE_SETTING)
         if config.get(PROGRAM_SETTING):
             configure("--unset-all", PROGRAM_SETTING)
             changes.append(f"{PROGRAM_SETTING}: removed")
     return changes
 
 
+def _install_hooks(repository: Repository, configure: Configure) -> list[str]:
+    at = read_hooks_path(repository)
+    if is_inside(at.folder, repository):
+        changes = give_back(repository, at, configure) if at.stale else []
+        return changes + install_shims(at.folder)
+    if _is_to_be_taken(at):
+        changes = take(repository, at, configure)
+        if changes or at.is_taken:
+            return changes
+    if not missing_shims(at.folder):
+        return []
+    lines = ", ".join(f'git prov hook {name} "$@"' for name in NAMES)
+    return [f"hooks live in {at.folder} and were not touched; add: {lines}"]
+
+
+def _is_to_be_taken(at: HooksPath) -> bool:
+    """Say whether git is to be led to our folder, or is: not where their hooks call us."""
+    return at.is_taken or (at.can_be_taken and bool(missing_shims(at.folder)))
+
+
+def is_inside(folder: Path, repository: Repository) -> bool:
+    """Say whether a folder is the repository's own; one that is a link may be anybody's."""
+    return folder.resolve().is_relative_to(repository.common_dir.resolve())
+
+
+def _rewrites_others(config: Config) -> bool:
+    return any(ref not in (NOTES, _REWRITTEN) for ref in config.all(_stored(REWRITE_SETTING)))
+
+
 @contextmanager
-def _configuring(repository: Repository) -> Iterator[Callable[..., None]]:
+def configuring(repository: Repository) -> Iterator[Configure]:
     """Yield what runs `git config` so that, where it is killed, its lock does not outlive it."""
     with store_lock(repository.lock_path) as lock:
         mend(repository)
@@ -98,13 +198,16 @@ def _configuring(repository: Repository) -> Iterator[Callable[..., None]]:
 
 def _present(config: Config) -> Iterator[tuple[str, str]]:
     """Yield the multi-valued settings of ours that are there, whatever remotes were called."""
+    yield from _present_refspecs(config)
+    for name, value in ((DISPLAY_SETTING, NOTES), (REWRITE_SETTING, _REWRITTEN)):
+        if value in config.all(_stored(name)):
+            yield name, value
+
+
+def _present_refspecs(config: Config) -> Iterator[tuple[str, str]]:
     for remote in config.remotes():
         name = f"remote.{remote}.fetch"
-        for value in config.all(name):
-            if value.startswith(f"+{OURS}/") and f":{REMOTE}/" in value:
-                yield name, value
-    if NOTES in config.all(_stored(NOTES_SETTING)):
-        yield NOTES_SETTING, NOTES
+        yield from ((name, value) for value in config.all(name) if f":{REMOTE}/" in value)
 
 
 def _stored(name: str) -> str:

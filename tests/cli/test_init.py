@@ -1,5 +1,6 @@
 """`git prov init`: says what it changes, changes it once, and takes it out again."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,12 +36,13 @@ def test_says_what_it_changes(clone: Clone) -> None:
     assert f"remote.origin.fetch = {refspec} (git fetch origin brings runs)" in said
     assert "notes.displayRef = refs/notes/prov" in said
     assert "prov.program = " in said
-    assert "hook pre-push: installed" in said
+    assert "hooks installed: post-checkout, post-commit, post-merge, post-rewrite, pre-push" in said
     assert f"gitprov is set up in {clone.path}\n" in said
     assert "next: git prov run -- COMMAND" in said
     assert refspec in clone.git("config", "--get-all", "remote.origin.fetch").splitlines()
     assert clone.git("config", "notes.displayRef") == "refs/notes/prov\n"
     assert Path(clone.git("config", "prov.program").strip()).is_absolute()
+    assert clone.git("config", "notes.rewriteMode") == "cat_sort_uniq\n"
     assert (clone.path / ".git" / "hooks" / "pre-push").stat().st_mode & 0o111
 
 
@@ -61,7 +63,7 @@ def test_uninstall_leaves_everything_as_it_was(clone: Clone) -> None:
     record(clone.store())
     assert state(clone.path / ".git") != before
     said = clone.prov("init", "--uninstall")
-    assert "hook pre-push: removed" in said
+    assert "hooks removed: post-checkout, post-commit" in said
     assert "the runs stay under refs/prov/" in said
     assert state(clone.path / ".git") == before
     assert clone.prov("log", "--oneline").count("\n") == 1
@@ -92,13 +94,48 @@ def test_other_settings_of_the_same_names_stay(clone: Clone) -> None:
     assert state(clone.path / ".git") == before
 
 
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        {"notes.rewriteMode": "overwrite"},
+        {"notes.rewriteMode": "cat_sort_uniq"},
+        {"notes.rewriteRef": "refs/notes/commits"},
+    ],
+)
+def test_who_has_settings_for_rewritten_notes_keeps_them(
+    clone: Clone, theirs: dict[str, str]
+) -> None:
+    for name, value in theirs.items():
+        clone.git("config", name, value)
+    before = state(clone.path / ".git")
+    assert "rewriteMode" not in clone.prov("init")
+    for name, value in theirs.items():
+        assert value in clone.git("config", "--get-all", name).split()
+    clone.prov("init", "--uninstall")
+    assert state(clone.path / ".git") == before
+
+
+def test_notes_go_along_without_a_word(clone: Clone) -> None:
+    clone.prov("init")
+    amend = ("git", "commit", "--quiet", "--allow-empty", "--amend", "-m", "other")
+    assert clone.call(*amend).stderr == ""  # also where there are no notes yet
+    clone.git("notes", "--ref=prov", "add", "-m", "a run", "HEAD")
+    clone.git("notes", "--ref=provenance", "add", "-m", "somebody else's", "HEAD")
+    assert clone.call(*amend, "--date=now").stderr == ""
+    assert clone.git("notes", "--ref=prov", "show") == "a run\n"
+    assert clone.call("git", "notes", "--ref=provenance", "show").returncode != 0
+
+
 def test_old_hook_of_ours_is_brought_up_to_date(clone: Clone) -> None:
     clone.prov("init")
     hook = clone.path / ".git" / "hooks" / "pre-push"
     current = hook.read_bytes()
     hook.write_bytes(current + b"# of an earlier version\n")
-    assert "hook pre-push: installed" in clone.prov("init")
+    assert "hooks installed: pre-push\n" in clone.prov("init")
     assert hook.read_bytes() == current
+    hook.chmod(0o644)
+    assert "hooks installed: pre-push\n" in clone.prov("init")
+    assert os.access(hook, os.X_OK)
     assert not hook.with_name("pre-push.before-gitprov").exists()
 
 
