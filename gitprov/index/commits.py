@@ -1,22 +1,26 @@
 """What links between runs and later commits are found by: trees, dates, parents, patch ids.
 
-All of it is asked of git in bulk. Patch ids cost a diff each and never change, so those that were
-made once are kept in the index.
+All of it is asked of git in bulk, and nothing is fetched for it. Patch ids cost a diff each and
+never change, so those that were made once are kept in the index.
 """
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from gitprov.errors import GitFailed
 from gitprov.store.git import Git
-from gitprov.store.patch_ids import patch_ids, series_patch_id
+from gitprov.store.patch_ids import content_sizes, diffing, patch_ids, series_patch_ids
 
 _FORMAT = "--format=%H %T %ct %P"
 # So many diffs are made for one question, of the newest commits: a second or so for 1,000.
 MAX_PATCHES = 5000
+# Commits that change more than that, before and after, are not compared: it takes seconds each.
+MAX_BYTES = 64 << 20
+# Git stops where commits become older than asked for, and dates are not always in order.
+_DISORDER = 365 * 86400
 _MAX_ASKED = 500
 _BRANCHES = ("refs/heads", "refs/remotes")
 
@@ -34,53 +38,59 @@ class Commits:
     """Commits of one repository."""
 
     def __init__(self, git: Git, index: sqlite3.Connection) -> None:
-        self._git = git
+        self._git = diffing(git)
         self._index = index
 
-    def since(self, time: int, revisions: Sequence[str]) -> list[CommitInfo]:
-        """Return the commits of revisions and ranges made since a time, the oldest first."""
-        if not revisions:
-            return []
-        return self._list("--reverse", f"--max-age={time}", names=revisions)
+    def since(self, time: int, tips: Sequence[str]) -> list[CommitInfo]:
+        """Return the commits that `tips` reach and that were made since a time, parents first."""
+        options = ("--topo-order", "--reverse", f"--max-age={max(0, time - _DISORDER)}")
+        return [commit for commit in self._list(*options, names=tips) if commit.time >= time]
+
+    def among(self, revisions: Sequence[str]) -> set[str]:
+        """Return the commits of revisions and ranges."""
+        output = self._git.run("rev-list", "--stdin", stdin=_lines(revisions))
+        return set(output.decode("ascii", "replace").split())
 
     def beyond(self, tips: Iterable[str], known: Iterable[str]) -> dict[str, CommitInfo]:
-        """Return the commits that `tips` reach and `known` do not, by id."""
+        """Return the commits that `tips` reach and `known` do not, by id, parents first."""
         names = [*tips, *(f"^{oid}" for oid in known)]
-        return {commit.oid: commit for commit in self._list(names=names)}
+        return {found.oid: found for found in self._list("--topo-order", "--reverse", names=names)}
 
     def present(self, oids: Iterable[str]) -> dict[str, CommitInfo]:
         """Return those of the commits that are in this clone."""
-        asked = sorted(set(oids))
-        answers = self._git.run(
-            "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=_lines(asked)
-        )
-        lines = answers.decode("ascii", "replace").splitlines()
-        here = [line.split()[0] for line in lines if line.endswith(" commit")]
-        return {found.oid: found for found in self._list("--no-walk=unsorted", names=here)}
+        # The second option keeps git from fetching them.
+        options = ("--ignore-missing", "--missing=allow-promisor", "--no-walk=unsorted")
+        return {found.oid: found for found in self._list(*options, names=sorted(set(oids)))}
 
     def patch_ids(self, commits: Sequence[CommitInfo]) -> dict[str, str]:
         """Return the patch ids of commits that have one: of the newest where there are many."""
         plain = [commit.oid for commit in commits if len(commit.parents) < 2]  # noqa: PLR2004
         found = self._kept(plain)
         fresh = [oid for oid in plain if oid not in found][-MAX_PATCHES:]
-        if fresh:
-            with suppress(GitFailed):  # a blob is not here, as in a partial clone
-                made = patch_ids(self._git, fresh)
-                found |= self._keep({oid: made.get(oid, "") for oid in fresh})
+        found |= self._make(patch_ids, {oid: oid for oid in fresh})
         return {oid: patch_id for oid, patch_id in found.items() if patch_id}
 
-    def series(self, tip: str, tips: Sequence[str]) -> str | None:
-        """Return the patch id of all that `tip` has beyond where it left the first of `tips`."""
-        base = self._git.call("merge-base", tip, *tips)
-        if base.returncode != 0:
-            return None
-        name = f"{base.stdout.decode().strip()}..{tip}"
-        found = self._kept([name])
-        if name not in found:
-            with suppress(GitFailed):
-                made = series_patch_id(self._git, *name.split(".."))
-                found = self._keep({name: made or ""})
-        return found.get(name) or None
+    def series(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Return, for trees and the trees that are their bases, the patch ids of the difference."""
+        names = {f"{base}..{tree}": (tree, base) for tree, base in pairs}
+        found = self._kept(list(names))
+        fresh = [pair for name, pair in names.items() if name not in found]
+        while fresh:
+            batch = dict(fresh)  # git names each difference by the tree alone
+            found |= self._make(
+                series_patch_ids,
+                {f"{base}..{tree}": f"{tree} {base}" for tree, base in batch.items()},
+            )
+            fresh = [(tree, base) for tree, base in fresh if batch[tree] != base]
+        return {names[name]: patch_id for name, patch_id in found.items() if patch_id}
+
+    def nearest(self, commits: Iterable[str]) -> str | None:
+        """Return the one of the commits that reaches the others, or one that none reaches."""
+        oids = sorted(commits)
+        if len(oids) < 2:  # noqa: PLR2004
+            return next(iter(oids), None)
+        found = self._git.call("merge-base", "--independent", *oids).stdout.split()
+        return found[0].decode("ascii") if found else None
 
     def branches(self, *, holding: str | None = None, without: str | None = None) -> dict[str, str]:
         """Return branches, here and at remotes, and where they end: that hold a commit, or do not.
@@ -134,6 +144,28 @@ class Commits:
             oid, tree, time, *parents = line.split()
             commits.append(CommitInfo(oid, tree, int(time), tuple(parents)))
         return commits
+
+    def _make(
+        self, make: Callable[[Git, Iterable[str]], dict[str, str]], names: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Make patch ids of what can be compared here, and keep them."""
+        if not names:
+            return {}
+        try:
+            sizes = content_sizes(self._git, names.values())
+            small = [
+                asked for asked, size in sizes.items() if size is not None and size < MAX_BYTES
+            ]
+            made = make(self._git, small)
+        except GitFailed:  # a folder is not here
+            return {}
+        return self._keep(
+            {
+                name: made.get(asked.split()[0], "")
+                for name, asked in names.items()
+                if sizes[asked] is not None
+            }
+        )
 
     def _kept(self, names: Sequence[str]) -> dict[str, str]:
         if not names:

@@ -26,7 +26,7 @@ from gitprov.store.ledger import Entry, list_entries, read_entries
 from gitprov.store.refs import LEDGER, list_refs
 from gitprov.store.store import Store
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _SCHEMA = """
 CREATE TABLE tips (ref TEXT PRIMARY KEY, oid TEXT NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -35,12 +35,12 @@ CREATE TABLE runs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, blob TEXT NOT NULL, entry TEXT NOT NULL,
     started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL, status TEXT NOT NULL, exit_code INTEGER,
     name TEXT, message TEXT, command TEXT NOT NULL, agent TEXT, email TEXT,
-    source_commit TEXT, source_tree TEXT, source_ref TEXT, dirty INTEGER, python TEXT,
-    patch_id TEXT, series_patch TEXT
+    source_commit TEXT, source_tree TEXT, source_ref TEXT, dirty INTEGER, omitted INTEGER,
+    python TEXT, patch_id TEXT, series_patch TEXT
 );
 CREATE INDEX runs_started ON runs (started_ns);
 CREATE INDEX runs_source ON runs
-    (source_commit, source_tree, dirty, patch_id, series_patch, started_ns);
+    (source_commit, source_tree, dirty, omitted, patch_id, series_patch, started_ns);
 CREATE INDEX runs_entry ON runs (entry);
 CREATE TABLE fields (
     run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
@@ -59,7 +59,7 @@ CREATE INDEX fields_text ON fields (name, text);
 """
 _COLUMNS = (
     "id blob entry started_ns ended_ns status exit_code name message command agent email "
-    "source_commit source_tree source_ref dirty python patch_id series_patch"
+    "source_commit source_tree source_ref dirty omitted python patch_id series_patch"
 ).split()
 _INSERT = (
     f"INSERT INTO runs ({', '.join(_COLUMNS)})"  # noqa: S608 -- names of our own
@@ -169,6 +169,9 @@ def _update(connection: sqlite3.Connection, store: Store, tips: dict[str, str], 
         lost = list_entries(git, list(old), list(tips.values()))
     # What old tips reached can no longer be told once gc has collected one, or history is cut off
     # elsewhere. Where entries share a record, losing one must not lose the run.
+    if _fact(connection, "shallow") != depth:
+        # Where history is cut off, a commit seems to add all that there is.
+        connection.execute("DELETE FROM patches")
     if present != old or _fact(connection, "shallow") != depth or (
         lost and _fact(connection, "shared")
     ):  # fmt: skip
@@ -247,6 +250,7 @@ def _row(run: Run, blob: str, entry: str) -> Sequence[object]:
         source.tree if source else None,
         source.ref if source else None,
         source.dirty if source else None,
+        len(source.omitted) if source else None,
         run.environment.python if run.environment else None,
         source.patch_id if source else None,
         source.series.patch_id if source and source.series else None,

@@ -5,14 +5,15 @@ import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from gitprov.codec.records import Decoded, decode_record
 from gitprov.errors import AmbiguousRun, ObjectMissing, UnknownRevision, UnknownRun
 from gitprov.index.database import open_index
-from gitprov.index.links import Links, Origin
+from gitprov.index.links import Links, surest
+from gitprov.index.origins import Origin, find_origins
 from gitprov.model.ids import SHORT_LENGTH, is_id, is_prefix
 from gitprov.model.rewrite import Replacement
 from gitprov.model.run import RUN_SCHEMA, Run
@@ -24,6 +25,7 @@ LAST = "last"
 _LAST = re.compile(r"last(?:~([0-9]{1,9}))?\Z")
 _NEWEST_FIRST = "ORDER BY started_ns DESC, id"
 _PAGE = 500
+_MAX_TIPS = 20
 _MADE_FROM_WANTED = """(source_commit IN (SELECT oid FROM temp.wanted) OR EXISTS
     (SELECT 1 FROM temp.linked WHERE oid = source_commit AND tree IS source_tree))"""
 
@@ -101,13 +103,16 @@ class History:
         if run.source is None or run.source.commit is None:
             return []
         links = Links(self._store, self._index)
-        origins = self._origins("id = ?", [run.id])
-        without = list(dict.fromkeys(links.branches(without=run.source.commit).values()))
-        found = links.into(origins, without, without).get(origins[0], [])
+        (origin,) = find_origins(self._index, "id = ?", [run.id])
+        commit, sources, found = run.source.commit, self.sources(), list[SourceLink]()
+        # One by one, as `runs` has them: each has a place of its own where others left it.
+        tips = list(dict.fromkeys(links.branches(without=commit).values()))
+        for revisions in (*((tip,) for tip in tips[:_MAX_TIPS]), tips[_MAX_TIPS:]):
+            found += links.into([origin], revisions, revisions, sources).get(origin, [])
         if run.source.dirty:  # it may have been committed on the very branch
-            holding = list(dict.fromkeys(links.branches(holding=run.source.commit).values()))
-            found = [*found, *links.into(origins, holding, holding).get(origins[0], [])]
-        return sorted(dict.fromkeys(found), key=lambda link: link.sureness)
+            holding = list(dict.fromkeys(links.branches(holding=commit).values()))
+            found += links.into([origin], holding, holding).get(origin, [])
+        return surest(found)
 
     def linked_runs(self) -> Iterator[tuple[Decoded, SourceLink]]:
         """Yield runs with the commits that stand for their sources, wherever that was recorded.
@@ -115,21 +120,19 @@ class History:
         What is inferred is looked for in the history of HEAD and of the main branches.
         """
         links = Links(self._store, self._index)
-        origins = self._origins("TRUE")
+        origins = find_origins(self._index, "TRUE")
         found = [links.rewritten(origins)]
         found += [links.into(origins, [tip], [tip]) for tip in links.main_branches()]
-        merged: dict[Origin, dict[SourceLink, None]] = defaultdict(dict)
-        for some in found:
-            for origin, of_origin in some.items():
-                # Where a record says so, how surely the tree is the same does not matter here.
-                merged[origin] |= {replace(link, same_tree=None): None for link in of_origin}
-        for origin, distinct in merged.items():
+        merged: dict[Origin, list[SourceLink]] = defaultdict(list)
+        for origin, of_origin in chain.from_iterable(some.items() for some in found):
+            merged[origin] += of_origin
+        for origin, of_origin in merged.items():
             rows = self._index.execute(
                 "SELECT blob FROM runs WHERE source_commit = ? AND source_tree IS ?",
                 [origin.commit, origin.tree],
             )
             for run in self._read([row[0] for row in rows.fetchall()]):
-                yield from ((run, link) for link in distinct)
+                yield from ((run, link) for link in surest(of_origin))
 
     def branches_with(self, commits: Sequence[str]) -> dict[str, list[str]]:
         """Return the branches, here and at remotes, that hold each commit that is in this clone."""
@@ -241,22 +244,15 @@ class History:
 
     def _store_linked(self, revisions: Sequence[str]) -> None:
         """Put the sources that the wanted commits stand for into a table of their own."""
-        origins = self._origins("source_commit NOT IN (SELECT oid FROM temp.wanted)")
-        tips = self._store.repository.git.run("rev-parse", "--revs-only", *revisions)
-        ends = [oid for oid in tips.decode("ascii").split() if not oid.startswith("^")]
-        links = Links(self._store, self._index).into(origins, revisions, ends)
+        origins = find_origins(self._index, "source_commit NOT IN (SELECT oid FROM temp.wanted)")
+        named = self._store.repository.git.run("rev-parse", "--revs-only", *revisions)
+        resolved = named.decode("ascii").split()
+        ends = [oid for oid in resolved if not oid.startswith("^")]
+        links = Links(self._store, self._index).into(origins, resolved, ends)
         self._linked = {(origin.commit, origin.tree): found[0] for origin, found in links.items()}
         self._index.execute("CREATE TEMP TABLE IF NOT EXISTS linked (oid TEXT, tree TEXT)")
         self._index.execute("DELETE FROM temp.linked")
         self._index.executemany("INSERT INTO temp.linked VALUES (?, ?)", self._linked)
-
-    def _origins(self, condition: str, parameters: Sequence[str] = ()) -> list[Origin]:
-        rows = self._index.execute(
-            "SELECT source_commit, source_tree, dirty, patch_id, series_patch, min(started_ns)"  # noqa: S608
-            f" FROM runs WHERE source_commit IS NOT NULL AND {condition} GROUP BY 1, 2, 3, 4, 5",
-            parameters,
-        )
-        return [Origin(*row) for row in rows]
 
     def _one(self, blob: str) -> Decoded:
         return next(self._read([blob]))

@@ -6,7 +6,8 @@ told by kinds, the surest first:
 - `committed`   the run's uncommitted tree is, file by file, the tree of this commit
 - `rewritten`   the ledger records that this commit took the place of the source
 - `near`        as committed, but for files that the run is known not to have read
-- `same-tree`   inferred: another commit with the very tree that ran, as after a squash or amend
+- `same-tree`   inferred: another commit with the very tree that ran, as after a squash or amend,
+  or with uncommitted changes that were not captured whole
 - `same-patch`  inferred: a commit that changes the same, as after a cherry-pick or rebase
 - `squash`      inferred: a commit that holds the series of changes that the source was part of
 """
@@ -36,8 +37,9 @@ class SourceLink:
     """A commit that stands for the source of runs, and what says so.
 
     `via` is the commit by which it was found: the source, the end of `steps`, or the end of the
-    branch that was squashed. `files` are those in which a `near` commit differs. `same_tree` says
-    whether the commit has the very tree that ran, where that is known.
+    branch that was squashed. `files` are those in which a `near` commit differs, or that the
+    snapshot of a tree leaves out. `same_tree` says whether the commit has the very tree that ran,
+    where that is known.
     """
 
     commit: str

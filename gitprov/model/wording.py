@@ -143,6 +143,8 @@ def note_line(run: Run, link: SourceLink | None = None) -> str:
     if link is None or link.kind == "rewritten":
         return run_line(run)
     via = link.via[:_SHORT_COMMIT]
+    if link.kind == "same-tree" and link.files:
+        return f"{run_line(run)} (these changes but for {files_text(link.files)}; inferred)"
     words = {
         "committed": "these changes",
         "near": f"these changes but for {files_text(link.files)}",

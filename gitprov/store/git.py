@@ -33,6 +33,14 @@ _LOCAL_VARIABLES = frozenset(
     }
 )
 
+# Where git keeps what is pushed until its hook has agreed.
+_QUARANTINE = ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH")
+
+
+def quarantine() -> dict[str, str]:
+    """Return the variables by which a git of ours sees what is being pushed, in a hook of that."""
+    return {name: os.environ[name] for name in _QUARANTINE if name in os.environ}
+
 
 def syncing(*, fsync: bool) -> list[str]:
     """Return the configuration with which git makes durable what it writes, or leaves it."""
@@ -133,7 +141,7 @@ class Git:
 
         Raises GitFailed where either fails.
         """
-        where: dict[str, Any] = {"cwd": self._folder(), "env": git_environment()}
+        where: dict[str, Any] = {"cwd": self._folder(), "env": git_environment(self._env)}
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
             given.write(stdin)
             given.seek(0)

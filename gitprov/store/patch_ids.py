@@ -32,6 +32,7 @@ DIFF_OPTIONS = (
 )
 COMMIT_DIFF = ("diff-tree", "--root", *DIFF_OPTIONS)
 PATCH_ID = ("patch-id", "--stable")
+_FILE_MODES = frozenset({"100644", "100755", "120000"})
 # What has no option.
 _SETTINGS = (
     "core.quotePath=true",
@@ -62,18 +63,61 @@ def patch_ids(git: Git, commits: Iterable[str]) -> dict[str, str]:
 
     Raises GitFailed where an object is not here.
     """
-    names = "".join(f"{oid}\n" for oid in commits)
-    if not names:
-        return {}
-    output = diffing(git).piped((*COMMIT_DIFF, "--stdin"), PATCH_ID, names.encode())
-    pairs = (line.split() for line in output.decode("ascii", "replace").splitlines())
-    return {oid: patch_id for patch_id, oid in pairs}
+    return _made(git, COMMIT_DIFF, commits)
 
 
-def series_patch_id(git: Git, base: str, tip: str) -> str | None:
-    """Return the patch id of all that `tip` has beyond `base`; None where that is nothing.
+def series_patch_ids(git: Git, pairs: Iterable[str]) -> dict[str, str]:
+    """Return, for `<tree> <base>`, by tree, the patch id of all that it has beyond its base.
 
     Raises GitFailed where an object is not here.
     """
-    output = diffing(git).piped(("diff-tree", *DIFF_OPTIONS, base, tip), PATCH_ID)
-    return output.split()[0].decode("ascii") if output else None
+    # Git names each difference by the first tree, so it is asked for the reverse of the reverse.
+    reverse = ("-R", "--src-prefix=b/", "--dst-prefix=a/")
+    return _made(git, ("diff-tree", *DIFF_OPTIONS, *reverse), pairs)
+
+
+def _made(git: Git, diff: tuple[str, ...], names: Iterable[str]) -> dict[str, str]:
+    asked = _lines(names)
+    if not asked:
+        return {}
+    output = diffing(git).piped((*diff, "--stdin"), PATCH_ID, asked)
+    pairs = (line.split() for line in output.decode("ascii", "replace").splitlines())
+    return {name: patch_id for patch_id, name in pairs}
+
+
+def content_sizes(git: Git, names: Iterable[str]) -> dict[str, int | None]:
+    """Return how many bytes differing files have, before and after, of commits or pairs of trees.
+
+    None where some are not here, as in a partial clone. Raises GitFailed where a folder is not.
+    """
+    git = diffing(git)
+    files: dict[str, list[str]] = {name: [] for name in names}
+    options = ("--root", "-r", "--raw", "--no-abbrev", "--no-renames", "--stdin")
+    changed: list[str] = []
+    for line in git.run("diff-tree", *options, stdin=_lines(files)).splitlines():
+        if line.startswith(b":"):
+            before, after, old, new, *_ = line[1:].decode("ascii", "replace").split()
+            changed += [oid for mode, oid in ((before, old), (after, new)) if mode in _FILE_MODES]
+        else:
+            changed = files[line.decode("ascii")]
+    known = _sizes(git, {oid for changed in files.values() for oid in changed})
+    found = {name: [known.get(oid) for oid in changed] for name, changed in files.items()}
+    return {
+        name: None if None in sizes else sum(filter(None, sizes)) for name, sizes in found.items()
+    }
+
+
+def _sizes(git: Git, blobs: set[str]) -> dict[str, int]:
+    """Return the sizes of those blobs that are here."""
+    if git.call("config", "--get-regexp", r"^remote\..*\.promisor$").returncode == 0:
+        # Git would try to fetch each that is asked for and not here.
+        names = "--batch-check=%(objectname)", "--batch-all-objects", "--unordered"
+        blobs &= set(git.run("cat-file", *names).decode("ascii").split())
+    options = "--batch-check=%(objectname) %(objectsize)"
+    answers = git.run("cat-file", options, stdin=_lines(blobs))
+    lines = (line.split() for line in answers.decode("ascii", "replace").splitlines())
+    return {oid: int(size) for oid, size in lines if size != "missing"}
+
+
+def _lines(names: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode("ascii")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gitprov.errors import InputError
 from gitprov.model.rewrite import Replacement
+from gitprov.store.rebase_log import without_skipped
 from gitprov.store.repository import Repository
 
 _PAIR = re.compile(r"(?P<old>[0-9a-f]{40}) (?P<new>[0-9a-f]{40})(?: |\Z)")
@@ -52,7 +53,10 @@ def waiting_rewrites(repository: Repository) -> list[WaitingRewrite]:
         with suppress(FileNotFoundError):  # somebody else has taken it in
             how, _, pairs = path.read_text("ascii", "replace").partition("\n")
             how = how.strip() if _WORD.match(how.strip()) else "rewrite"
-            found.append(WaitingRewrite(how, tuple(_pairs(pairs)), path))
+            commits = list(_pairs(pairs))
+            if how == "rebase":
+                commits = without_skipped(repository, commits)
+            found.append(WaitingRewrite(how, tuple(commits), path))
     return [*found, *_filter_repo_map(repository)]
 
 

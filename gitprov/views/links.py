@@ -102,6 +102,9 @@ def _reasons(link: SourceLink, source: str) -> Iterator[str]:
         case "rewritten":
             if link.same_tree is not None:
                 yield "its tree is the one that ran" if link.same_tree else "its tree differs"
+        case "same-tree" if link.files:
+            yield "inferred: its tree is the one that ran, but for what the snapshot leaves out:"
+            yield files_text(link.files)
         case "same-tree":
             what = "the one that ran" if link.same_tree else f"that of {via}"
             yield f"inferred: its tree is {what}, file by file"

@@ -5,18 +5,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitprov.model.wording import plural, printable
+from gitprov.store.home import Home
+from gitprov.store.refs import OURS
 from gitprov.store.sync import Pushed
 from gitprov.views.style import Style
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteStatus:
-    """What a remote does not have, what it has lost, and what of it was not taken in, in words."""
+    """What a remote does not have, what it has lost, and what of it was not taken in, in words.
+
+    `home` is where its chains live, if that is known not to be the usual place.
+    """
 
     name: str
     pending: Pushed
     lost: Sequence[str] = ()
     refused: Sequence[str] = ()
+    home: Home | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ def status_document(status: Status) -> dict[str, Any]:
         "remotes": [
             {
                 "remote": remote.name,
+                **({"home": remote.home._asdict()} if remote.home else {}),
                 "pending": {
                     "runs": remote.pending.runs,
                     "snapshots": remote.pending.snapshots,
@@ -81,6 +88,11 @@ def pending_text(pending: Pushed) -> str:
 
 def _remote(remote: RemoteStatus, style: Style) -> Iterator[str]:
     name = printable(remote.name)
+    if remote.home and remote.home.remote != remote.name:
+        yield f"{name}: its runs live at {printable(remote.home.remote)}"
+        return
+    if remote.home and remote.home.namespace != OURS:
+        name += f" ({printable(remote.home.namespace)})"
     if remote.pending.refs:
         waits = style.id(pending_text(remote.pending))
         yield f"{name}: {waits} to send; an ordinary git push sends the runs, git prov push all"
