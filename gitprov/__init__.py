@@ -10,10 +10,13 @@
     for run in gitprov.search_runs("metrics.accuracy > 0.9"):
         print(run.id, run.params["lr"], run.metric("accuracy"))
 
-Importing this package loads nothing but the version: names are resolved when first used, so that
-the command line pays only for what it needs.
+Importing this package loads next to nothing: names are resolved when first used, so that the
+command line pays only for what it needs. In other programs it begins to watch which files of the
+work tree are read (`gitprov.capture.reads`), unless GITPROV_OBSERVE_READS is 0.
 """
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from gitprov.version import __version__
@@ -42,3 +45,15 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module  # noqa: PLC0415
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def _is_command_line() -> bool:
+    argv = getattr(sys, "argv", None) or [""]
+    return argv[0].endswith("git-prov") or sys.orig_argv[1:3] == ["-m", "gitprov"]
+
+
+if not _is_command_line() and os.environ.get("GITPROV_OBSERVE_READS") != "0":
+    # Late, for the command line's sake.
+    from gitprov.capture.own_reads import watch
+
+    watch(sys._getframe(1))  # noqa: SLF001 -- who imports this package

@@ -42,6 +42,13 @@ class RepositoryReadOnly(GitprovError):
     exit_status = 13
 
 
+class HooksElsewhere(GitprovError):
+    """Git takes the hooks of a host's repository from a folder that is not the repository's own."""
+
+    code = "hooks-elsewhere"
+    exit_status = 14
+
+
 class UnknownRun(GitprovError):
     """No run has this id, prefix, tag or commit."""
 

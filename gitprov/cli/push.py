@@ -5,7 +5,14 @@ from typing import Annotated
 import typer
 
 from gitprov.cli.catching_up import current_store
-from gitprov.cli.remotes import Remote, chosen_remote, fail_on, pushed_document, pushed_text
+from gitprov.cli.remotes import (
+    Remote,
+    chosen_remote,
+    fail_on,
+    pushed_document,
+    pushed_text,
+    refusals,
+)
 from gitprov.cli.terminal import Json, verb
 from gitprov.store.sync import preview
 from gitprov.store.sync import push as push_chains
@@ -34,7 +41,4 @@ def push(
         print(json_line({"schema": "push.1", "dry_run": dry_run, **pushed_document(done, name)}))
     else:
         print(pushed_text(done, name, "would send" if dry_run else "sent"))
-    fail_on(
-        [f"{name} refuses {ref}: {reason}" for ref, reason in done.refused.items()],
-        f"{name} has refused some refs; ask who runs it",
-    )
+    fail_on(refusals(done, name), f"{name} has refused some refs; ask who runs it")

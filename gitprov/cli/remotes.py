@@ -9,6 +9,7 @@ from gitprov.cli.terminal import say
 from gitprov.errors import RemoteFailed
 from gitprov.model.wording import plural, printable
 from gitprov.store.acceptance import Accepted
+from gitprov.store.home import home_of
 from gitprov.store.repository import Repository
 from gitprov.store.sync import Pushed
 
@@ -18,9 +19,14 @@ Remote = Annotated[
 
 
 def chosen_remote(repository: Repository, name: str | None) -> str:
-    """Return the remote that is meant; raise RemoteFailed where there is none."""
-    if name is not None:
-        return name
+    """Return the remote that is meant, or the one that has the runs in its place.
+
+    Raises RemoteFailed where there is none.
+    """
+    return home_of(repository.config, name or _default_remote(repository)).remote
+
+
+def _default_remote(repository: Repository) -> str:
     config, remotes = repository.config, repository.config.remotes()
     head = repository.git.call("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode().strip()
     configured = config.get(f"branch.{head}.remote") if head else None
@@ -63,6 +69,12 @@ def pushed_document(done: Pushed, remote: str) -> dict[str, Any]:
 def accepted_document(done: Accepted, remote: str) -> dict[str, Any]:
     """Return what was taken in, for JSON."""
     return {"remote": remote, "received": {"runs": done.runs}, "not_taken_in": done.refused}
+
+
+def refusals(done: Pushed, remote: str) -> list[str]:
+    """Return what was refused, and what to do about it, in words."""
+    lines = [f"{remote} refuses {ref}: {reason}" for ref, reason in done.refused.items()]
+    return [*lines, f"{remote} takes no runs there: {done.advice}"] if done.advice else lines
 
 
 def fail_on(problems: Sequence[str], summary: str) -> None:

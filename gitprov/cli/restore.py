@@ -18,13 +18,12 @@ from gitprov.capture.restoration import (
 from gitprov.capture.restoration import restore as restore_files
 from gitprov.cli.catching_up import current_store
 from gitprov.cli.finding import find_run
+from gitprov.cli.paths import from_top, is_selected
 from gitprov.cli.terminal import Json, verb
-from gitprov.errors import UnknownPath
 from gitprov.index.history import History
 from gitprov.model.ids import short
 from gitprov.model.run import Omission, Run
 from gitprov.model.wording import plural, printable, size_text
-from gitprov.store.repository import Repository
 from gitprov.views.json import json_line
 
 app = verb()
@@ -67,7 +66,7 @@ def restore(
         repository = store.repository
         found = find_run(History(store), run).record
         origin = find_origin(repository, found)
-        selected = [_from_top(repository, path) for path in paths or ()]
+        selected = [from_top(repository, path) for path in paths or ()]
         left_out = _left_out(found, selected)
         folder = None if worktree is None else Path(os.path.normpath(Path.cwd() / worktree))
         if folder is None:
@@ -88,19 +87,6 @@ def restore(
         print(line)
 
 
-def _from_top(repository: Repository, path: str) -> bytes:
-    """Return a path that was given from the current folder, from the top of the work tree."""
-    here = Path.cwd()
-    top = repository.work_tree or here
-    full = os.path.normpath(here / path)
-    if not Path(full).is_relative_to(top):  # perhaps it was given by way of a link
-        full = os.path.join(os.path.realpath(os.path.dirname(full)), os.path.basename(full))  # noqa: PTH118, PTH119, PTH120
-    if not Path(full).is_relative_to(top):
-        raise UnknownPath(f"{path} is not in the work tree {top}")
-    relative = os.path.relpath(full, top)
-    return b"" if relative == "." else os.fsencode(relative)
-
-
 def _encoded(omission: Omission) -> bytes:
     path = omission.path
     return path if isinstance(path, bytes) else path.encode()
@@ -108,13 +94,7 @@ def _encoded(omission: Omission) -> bytes:
 
 def _left_out(run: Run, selected: list[bytes]) -> list[Omission]:
     omitted = run.source.omitted if run.source else ()
-    return [
-        item
-        for item in omitted
-        if not selected
-        or b"" in selected
-        or any((_encoded(item) + b"/").startswith(path + b"/") for path in selected)
-    ]
+    return [item for item in omitted if is_selected(_encoded(item), selected)]
 
 
 def _document(

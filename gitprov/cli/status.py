@@ -9,6 +9,7 @@ from gitprov.cli.terminal import style_for, verb
 from gitprov.index.history import History
 from gitprov.model.ids import short
 from gitprov.store.high_water import HighWater
+from gitprov.store.home import home_of
 from gitprov.store.remote_tips import refusals
 from gitprov.store.setbacks import loss_text
 from gitprov.store.store import Store
@@ -43,7 +44,7 @@ def status(
 
 
 def _remote(store: Store, name: str) -> RemoteStatus:
-    git = store.repository.git
+    git, home = store.repository.git, home_of(store.repository.config, name)
     lost = (loss_text(git, name, fallen) for fallen in HighWater(store.repository).lost_at(name))
     refused = refusals(store.repository, store.refs())
     return RemoteStatus(
@@ -51,4 +52,5 @@ def _remote(store: Store, name: str) -> RemoteStatus:
         preview(store, name),
         [text for text in lost if text],
         [reason for tip, reason in refused.items() if tip.remote == name],
+        home,
     )

@@ -9,6 +9,7 @@ from gitprov.cli.remotes import (
     fail_on,
     pushed_document,
     pushed_text,
+    refusals,
 )
 from gitprov.cli.terminal import Json, verb
 from gitprov.store.sync import pull, push
@@ -32,6 +33,6 @@ def sync(remote: Remote = None, as_json: Json = False) -> None:
     else:
         print(f"{accepted_text(taken, name)}; {pushed_text(sent, name)}")
     fail_on(
-        [*taken.refused, *(f"{name} refuses {ref}: {why}" for ref, why in sent.refused.items())],
+        [*taken.refused, *refusals(sent, name)],
         f"not everything could be exchanged with {name}",
     )

@@ -24,6 +24,7 @@ from gitprov.store.ledger import list_entries, read_entries
 from gitprov.store.lock import store_lock
 from gitprov.store.notes import stage_notes
 from gitprov.store.pack import PackBuilder
+from gitprov.store.partial_clone import bring, promisor
 from gitprov.store.ref_moves import RefMoved, move_refs
 from gitprov.store.refs import NOTES, OURS, list_refs
 from gitprov.store.remote_tips import (
@@ -108,6 +109,8 @@ class _Acceptance:
         self._store = store
         self._lock = lock
         self._git = store.repository.git.holding(lock)
+        self._cut = store.repository.cut_commits()
+        self._promisor = promisor(store.repository.config)
         self._known = KnownRecords(store)
         self._environments = EnvironmentTrees(store.objects)
 
@@ -131,10 +134,14 @@ class _Acceptance:
         area = f"{OURS}/{theirs.shard.area}/"
         known = [tip for ref, tip in refs.items() if ref.startswith(area)]
         if theirs.shard.area == "keep":
-            check_keep(store.objects, theirs.oid, refs.get(theirs.shard.ref))
+            check_keep(store.objects, theirs.oid, refs.get(theirs.shard.ref), self._cut)
             self._move(theirs, refs, {})
             return 0
         news = list_entries(self._git, [theirs.oid], known)
+        if not self._cut.isdisjoint(news):
+            raise ObjectMissing("git fetch --depth has cut it off; bring the rest: git prov pull")
+        if self._promisor:
+            bring(self._git, self._promisor, news)
         if theirs.shard.area == "payload":
             check_payload(self._git, store.objects, news)
             self._move(theirs, refs, {})

@@ -14,14 +14,15 @@ from gitprov.errors import InputError, IntegrityError
 from gitprov.model.run import RUN_SCHEMA
 from gitprov.store.acceptance import Accepted, accept
 from gitprov.store.durable import sync_file, sync_folders
+from gitprov.store.fetching import fetch_chains
 from gitprov.store.git import Git, last_line
 from gitprov.store.git_locks import mend
+from gitprov.store.home import Home
 from gitprov.store.ledger import list_entries, read_entries
 from gitprov.store.lock import store_lock
 from gitprov.store.ref_moves import move_refs
 from gitprov.store.refs import OURS, REMOTE, Area, list_refs
 from gitprov.store.store import Store
-from gitprov.store.sync import fetch_chains
 
 # Its chains stand here while they are looked at. No remote can be called so by accident.
 BUNDLE = "@bundle"
@@ -70,7 +71,7 @@ def import_bundle(store: Store, path: Path, areas: Sequence[Area]) -> Accepted:
     with tempfile.TemporaryDirectory(dir=store.repository.prov_dir, prefix=".bundle-") as folder:
         _cloned(store, path.absolute(), Path(folder))
         try:
-            fetch_chains(store, folder, BUNDLE, areas)
+            fetch_chains(store, folder, Home(BUNDLE), areas)
             return accept(store)
         finally:
             _forget(store)

@@ -4,7 +4,7 @@ Form, not truth: a chain that passes can be read, and reading it costs no more t
 Specification: sections 4 and 10.2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gitprov.codec import canonical
 from gitprov.codec.compression import MAX_PAYLOAD_BYTES
@@ -27,8 +27,6 @@ from gitprov.store.objects import (
 )
 from gitprov.store.repository import EMPTY_TREE
 
-_BATCH = 2000
-
 Known = Run | Rewrite | Start
 
 
@@ -38,37 +36,46 @@ def check_entry(entry: Entry) -> list[tuple[StoredRecord, Known | None]]:
     Records of kinds that this version does not know are let through: their shape was checked, and
     dropping them would lose what a newer gitprov has written.
     """
-    records: list[tuple[StoredRecord, Known | None]] = []
-    for record in entry.records:
-        if record.schema not in KINDS:
-            canonical.decode(record.data)
-            records.append((record, None))
-            continue
-        decoded: Known = decode_record(record.schema, record.data).record
-        if decoded.id != record.id:
-            raise MalformedRecord(f"the folder {record.id} holds the record of {decoded.id}")
-        records.append((record, decoded))
-    return records
+    return [
+        (record, check_record(record.id, record.schema, record.data)) for record in entry.records
+    ]
+
+
+def check_record(record_id: str, schema: str, data: bytes) -> Known | None:
+    """Return the record in the folder of an id, None for a kind that this version does not know.
+
+    Raises MalformedRecord for a bad one.
+    """
+    if schema not in KINDS:
+        canonical.decode(data)
+        return None
+    decoded: Known = decode_record(schema, data).record
+    if decoded.id != record_id:
+        raise MalformedRecord(f"the folder {record_id} holds the record of {decoded.id}")
+    return decoded
 
 
 def check_payload(git: Git, reader: ObjectReader, commits: Sequence[str]) -> None:
     """Check payload commits: folders named by runs, with plain files of bounded size in them.
 
     Raises MalformedRecord, and ObjectMissing where a part is not here. Reads trees only; contents
-    are compared with the hashes in records whenever they are used.
+    are compared with the hashes in records whenever they are used. Each object is read once: a few
+    trees that many commits name stand for more files than there is time to look at.
     """
-    for start in range(0, len(commits), _BATCH):
-        files: list[TreeEntry] = []
-        for oid in commits[start : start + _BATCH]:
-            for folder in _tree(reader, _commit(reader, oid).tree):
-                name = folder.name.decode("ascii", "replace")
-                if folder.mode != MODE_TREE or not is_id(name):
-                    raise MalformedRecord(f"payload {oid} holds {name!r}, which is no run")
-                files += _tree(reader, folder.oid)
-        for file in files:
+    folders: set[str] = set()
+    for tree in {_commit(reader, oid).tree: None for oid in commits}:
+        for folder in _tree(reader, tree):
+            name = folder.name.decode("ascii", "replace")
+            if folder.mode != MODE_TREE or not is_id(name):
+                raise MalformedRecord(f"payload {tree} holds {name!r}, which is no run")
+            folders.add(folder.oid)
+    files: set[str] = set()
+    for oid in folders:
+        for file in _tree(reader, oid):
             if file.mode != MODE_FILE or b"/" in file.name or file.name in (b"", b".", b".."):
                 raise MalformedRecord(f"{file.name!r} in a payload is not a plain file")
-        _check_sizes(git, sorted({file.oid for file in files}))
+            files.add(file.oid)
+    _check_sizes(git, sorted(files))
 
 
 def _check_sizes(git: Git, blobs: Sequence[str]) -> None:
@@ -87,23 +94,28 @@ def _check_sizes(git: Git, blobs: Sequence[str]) -> None:
             raise MalformedRecord(f"a payload holds a {kind} of {size[0]} bytes")
 
 
-def check_keep(reader: ObjectReader, tip: str, known: str | None) -> None:
-    """Check that a keep chain holds commits for their parents' sake alone.
+def check_keep(
+    reader: ObjectReader, tip: str, known: str | None, cut: Collection[str] = ()
+) -> list[str]:
+    """Check that a keep chain holds commits for their parents' sake alone; return its commits.
 
-    A keep commit is told from a source, which is where the chain ends, by its empty tree.
+    A keep commit is told from a source, which is where the chain ends, by its empty tree. `cut`
+    are those whose parents a shallow clone does without.
     Raises MalformedRecord, and ObjectMissing where a parent is not here.
     """
     if _commit(reader, tip).tree != EMPTY_TREE:
         raise MalformedRecord("a keep commit holds files")
-    seen, level = {tip, known}, [tip]
-    while level:
-        above = [_commit(reader, oid) for oid in level]
-        level = []
-        for commit in above:
-            for parent in commit.parents if commit.tree == EMPTY_TREE else ():
-                if parent not in seen:
-                    seen.add(parent)
-                    level.append(parent)
+    keep, seen, waiting = [], {tip, known}, [tip]
+    while waiting:
+        oid = waiting.pop()
+        commit = _commit(reader, oid)
+        if commit.tree == EMPTY_TREE:
+            keep.append(oid)
+            parents = commit.parents if oid not in cut else ()
+            news = [parent for parent in parents if parent not in seen]
+            seen.update(news)
+            waiting += news
+    return keep
 
 
 def _commit(reader: ObjectReader, oid: str) -> Commit:

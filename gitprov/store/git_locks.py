@@ -22,6 +22,8 @@ from gitprov.store.repository import Repository
 
 PACKED = "packed-refs"
 CONFIG = "config"
+SHALLOW = "shallow"
+_WHOLE = (PACKED, CONFIG, SHALLOW)  # files that are locked as a whole
 # Git holds such a lock for milliseconds, and gives up waiting for one after 0.1 (of the packed
 # refs, 1.0) seconds.
 LONGEST_SECONDS = 5
@@ -143,7 +145,7 @@ def _lock_files(common_dir: Path, announced: Collection[str]) -> Iterator[Path]:
         for folder, _, names in os.walk(common_dir / top):
             yield from (Path(folder, name) for name in names if name.endswith(".lock"))
     yield common_dir / f"{NOTES}.lock"
-    yield from (common_dir / f"{name}.lock" for name in (PACKED, CONFIG) if name in announced)
+    yield from (common_dir / f"{name}.lock" for name in _WHOLE if name in announced)
 
 
 def _remove(lock: Path) -> None:

@@ -84,10 +84,18 @@ class HighWater:
         for fallen in self._differing(refs, prefix):
             if fallen.now is not None and self.reaches(fallen.now, fallen.before):
                 forward[fallen.ref] = fallen.now
-            else:
+            elif fallen.now is None or not self._is_cut(fallen.now):
                 found.append(fallen)
         self.remember(forward)
         return found
+
+    def _is_cut(self, tip: str) -> bool:
+        """Say whether nobody can tell what a commit reaches: `git fetch --depth` has cut it off."""
+        cut = self._repository.cut_commits()
+        if not cut:
+            return False
+        walk = self._repository.git.call("rev-list", tip).stdout.decode("ascii", "replace")
+        return not cut.isdisjoint(walk.split())
 
     def _differing(self, refs: Refs, prefix: str) -> Iterator[Fallen]:
         for ref, before in self._tips.items():

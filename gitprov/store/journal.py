@@ -90,6 +90,11 @@ class JournalRun:
         """The run's id."""
         return self.path.name
 
+    @property
+    def prov_dir(self) -> Path:
+        """The folder of gitprov's own files that the journal is in."""
+        return self.path.parents[1]
+
     def begin(self, started: Mapping[str, Any]) -> None:
         """Write what is known at the start, so that a run whose process dies is not lost."""
         local = is_local(self.path)

@@ -6,16 +6,30 @@ is joined. Specification: section 10.2.
 """
 
 import hashlib
+from collections.abc import Collection, Iterator
 from functools import cached_property
+from io import BytesIO
 from typing import NamedTuple
 
 from gitprov.codec.records import schema_of, writer_of
 from gitprov.errors import MalformedRecord
-from gitprov.store.ledger import ENVIRONMENT, StoredRecord, list_entries, read_entries
-from gitprov.store.objects import decode_tree
+from gitprov.store.git import Git
+from gitprov.store.ledger import (
+    ENVIRONMENT,
+    StoredRecord,
+    entry_folders,
+    list_entries,
+    read_contents,
+    read_entries,
+)
+from gitprov.store.objects import ObjectReader, decode_commit, decode_tree
 from gitprov.store.refs import LEDGER, list_refs, parse_shard
+from gitprov.store.repository import EMPTY_TREE
 from gitprov.store.store import Store
 from gitprov.store.writer import load_chain_end, shard_of, writer_id
+
+# Each entry is compared with so many names.
+_FEW = 50
 
 
 class Content(NamedTuple):
@@ -33,6 +47,45 @@ class _Claim(NamedTuple):
     digest: bytes
     previous: bytes | None
     record_id: str
+
+
+def record_folders(git: Git, tips: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield id and folder of each record that chains have.
+
+    Costs one walk by git, which reads two objects an entry (commit and tree) and no record: a
+    second for a hundred thousand entries, once a command that takes something in.
+    """
+    if not tips:
+        return
+    walk = git.run(
+        "rev-list", "--objects", "--filter=tree:2", "--stdin", stdin="\n".join(tips).encode()
+    )
+    for line in BytesIO(walk):
+        oid, _, name = line.decode("ascii", "replace").rstrip("\n").partition(" ")
+        if name:
+            yield name, oid
+
+
+def find_folders(
+    git: Git, reader: ObjectReader, tips: Collection[str], ids: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield id and folder of each record that chains have under one of these ids.
+
+    Git looks for a few by their path: a third of the time, and less with a commit graph.
+    """
+    if not ids or not tips:
+        return
+    if len(ids) > _FEW:
+        found = record_folders(git, tips)
+    else:
+        asked = "\n".join([*tips, "--", *ids]).encode()
+        # All sides of joins, whose own tree has none of them.
+        entries = git.run("rev-list", "--full-history", "--stdin", stdin=asked).decode().split()
+        commits = map(decode_commit, read_contents(reader, entries, "commit"))
+        trees = [commit.tree for commit in commits if commit.tree != EMPTY_TREE]
+        contents = zip(trees, read_contents(reader, trees, "tree"), strict=True)
+        found = (pair for tree, data in contents for pair in entry_folders(tree, data))
+    yield from (pair for pair in found if pair[0] in ids)
 
 
 class KnownRecords:
@@ -70,22 +123,11 @@ class KnownRecords:
 
     @cached_property
     def _folders(self) -> dict[str, list[str]]:
-        """The folders of all records of our ledger, by the records' ids.
-
-        Costs one walk by git, which reads two objects an entry (commit and tree) and no record:
-        a second for a hundred thousand entries, once a command that takes something in.
-        """
-        tips = list_refs(self._store.repository.git, LEDGER).values()
-        if not tips:
-            return {}
-        walk = self._store.repository.git.run(
-            "rev-list", "--objects", "--filter=tree:2", "--stdin", stdin="\n".join(tips).encode()
-        )
+        """The folders of all records of our ledger, by the records' ids."""
+        git = self._store.repository.git
         folders: dict[str, list[str]] = {}
-        for line in walk.decode("ascii", "replace").splitlines():
-            oid, _, name = line.partition(" ")
-            if name:
-                folders.setdefault(name, []).append(oid)
+        for record_id, folder in record_folders(git, list_refs(git, LEDGER).values()):
+            folders.setdefault(record_id, []).append(folder)
         return folders
 
     def named_by_ours(self) -> set[bytes | None]:

@@ -23,7 +23,7 @@ AREAS: tuple[Area, ...] = ("ledger", "keep", "payload")
 
 _SHARD_REF = re.compile(
     r"refs/(?:prov|prov-remote/(?P<remote>.+?))"
-    r"/(?P<area>ledger|keep|payload)/(?P<month>\d{4}-(?:0[1-9]|1[0-2]))/(?P<shard>0[0-9a-f])\Z"
+    r"/(?P<area>ledger|keep|payload)/(?P<month>[0-9]{4}-(?:0[1-9]|1[0-2]))/(?P<shard>0[0-9a-f])\Z"
 )
 
 

@@ -66,6 +66,13 @@ class Repository:
         """The file whose lock guards the refs."""
         return self.prov_dir / "lock"
 
+    def cut_commits(self) -> frozenset[str]:
+        """Return what git takes for the first commits in a shallow clone; none in others."""
+        try:
+            return frozenset((self.common_dir / "shallow").read_text("ascii").split())
+        except FileNotFoundError:
+            return frozenset()
+
     def require_work_tree(self) -> Path:
         """Return the work tree; raise NoWorkTree in a bare repository."""
         if self.work_tree is None:
@@ -85,6 +92,14 @@ class Repository:
             ) from error
         if not os.access(self.prov_dir, os.W_OK):
             raise RepositoryReadOnly(f"cannot write to {self.prov_dir}; check its permissions")
+
+    def objects_environment(self, folder: Path) -> dict[str, str]:
+        """Return the environment in which git writes objects to a folder, and reads ours, too."""
+        ours = str(self.common_dir / "objects")
+        if os.pathsep in ours or ours.startswith('"'):
+            escaped = ours.replace("\\", "\\\\").replace('"', '\\"')
+            ours = f'"{escaped}"'
+        return {"GIT_OBJECT_DIRECTORY": str(folder), "GIT_ALTERNATE_OBJECT_DIRECTORIES": ours}
 
     @cached_property
     def config(self) -> "Config":

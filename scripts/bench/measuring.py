@@ -46,15 +46,25 @@ class Timing(NamedTuple):
 
 
 def time_in_turn(
-    commands: Mapping[str, Sequence[str]], *, cwd: Path, rounds: int = 15, warm: int = 2
+    commands: Mapping[str, Sequence[str]],
+    *,
+    cwd: Path,
+    rounds: int = 15,
+    warm: int = 2,
+    before: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Timing]:
-    """Return the times of whole processes, each round running every command once."""
+    """Return the times of whole processes, each round running every command once.
+
+    A command of the same name in `before` is run each time before it, untimed.
+    """
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT")}
     env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "NO_COLOR": "1"}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(warm + rounds):
         for name, command in commands.items():
+            if before:
+                subprocess.run(before[name], cwd=cwd, env=env, capture_output=True, check=True)
             started = time.perf_counter()
             done = subprocess.run(
                 command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True,

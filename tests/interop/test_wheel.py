@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gitprov.hooks.shims import NAMES
 from tests.support.repositories import Clone, clean_environment
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +30,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_has_hooks_demo_and_types(installed: Path) -> None:
-    hook = installed / "gitprov/hooks/shims/pre-push"
-    assert hook.read_bytes() == (ROOT / "hooks/pre-push").read_bytes()
+    for name in NAMES:
+        hook = installed / "gitprov/hooks/shims" / name
+        assert hook.read_bytes() == (ROOT / "hooks" / name).read_bytes()
     for name in ("prepare.py.txt", "train.py.txt"):
         assert (installed / "gitprov/cli/demo" / name).is_file()
     assert (installed / "gitprov/py.typed").is_file()
@@ -46,5 +48,5 @@ def test_a_repository_is_set_up_from_the_wheel(installed: Path, tmp_path: Path) 
         text=True,
         check=True,
     )
-    assert "hook pre-push: installed" in result.stdout
+    assert f"hooks installed: {', '.join(NAMES)}" in result.stdout
     assert (clone.path / ".git/hooks/pre-push").is_file()

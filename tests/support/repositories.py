@@ -19,7 +19,12 @@ IDENTITY = {
 def clean_environment(**more: str) -> dict[str, str]:
     """Return an environment without the developer's git configuration, CI marks, run or job."""
     dropped = ("GIT_", "GITPROV_", "CI", "SLURM_", "OMPI_", "PMI_", "PMIX_", "TORCHELASTIC_")
-    env = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
+    kept = "GIT_SSH_COMMAND"  # tests set it, to reach servers of theirs
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if key == kept or not key.startswith(dropped)
+    }
     folders = [str(Path(__file__).parent / "bin"), str(Path(sys.executable).parent)]
     env |= {
         "GIT_CONFIG_GLOBAL": os.devnull,

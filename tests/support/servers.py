@@ -1,22 +1,27 @@
 """Git servers on loopback ports, for as long as a block runs.
 
-Both serve every bare repository below a folder, with pushes, and answer before the block begins.
+Each serves every bare repository below a folder, with pushes, and answers before the block begins.
 """
 
 import os
+import shutil
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 from tests.support.repositories import Clone, clean_environment
 
 _START_SECONDS = 20.0
 _ATTEMPTS = 5
+_USER, _PASSWORD = "ada", "open-sesame"
 
 
 def bare_repository(path: Path) -> Path:
@@ -30,33 +35,106 @@ def bare_repository(path: Path) -> Path:
 @contextmanager
 def git_daemon(folder: Path) -> Iterator[str]:
     """Serve the repositories below `folder` over the git protocol; yields the URL above them."""
-    for _ in range(_ATTEMPTS):
-        port = _free_port()
+
+    def command(port: int) -> list[str]:
         # Not through `git daemon`, which would start this as a child of its own.
-        process = subprocess.Popen(
-            [
-                f"{_exec_path()}/git-daemon",
-                "--reuseaddr",
-                "--export-all",
-                "--enable=receive-pack",
-                "--listen=127.0.0.1",
-                f"--port={port}",
-                f"--base-path={folder}",
-                str(folder),
-            ],
-            env=clean_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            if _answers(port, process):
-                yield f"git://127.0.0.1:{port}"
-                return
-        finally:
-            process.terminate()
-            process.wait(_START_SECONDS)
-    raise AssertionError("git daemon did not start")
+        return [
+            f"{_exec_path()}/git-daemon",
+            "--reuseaddr",
+            "--export-all",
+            "--enable=receive-pack",
+            "--listen=127.0.0.1",
+            f"--port={port}",
+            f"--base-path={folder}",
+            str(folder),
+        ]
+
+    with _serving(command) as port:
+        yield f"git://127.0.0.1:{port}"
+
+
+@contextmanager
+def web_server(folder: Path) -> Iterator[str]:
+    """Serve the repositories below `folder` over smart HTTP, by lighttpd, to who has a password.
+
+    Yields the URL above them, the password included.
+    """
+    with TemporaryDirectory(dir=folder) as own:
+        passwords = Path(own, "passwords")
+        passwords.write_text(f"{_USER}:{_PASSWORD}\n")
+        config = Path(own, "lighttpd.conf")
+
+        def command(port: int) -> list[str]:
+            config.write_text(
+                _LIGHTTPD.format(
+                    port=port, folder=folder, own=own, passwords=passwords, git=_exec_path()
+                )
+            )
+            return [_program("lighttpd"), "-D", "-f", str(config)]
+
+        with _serving(command) as port:
+            yield f"http://{_USER}:{_PASSWORD}@127.0.0.1:{port}"
+
+
+@contextmanager
+def ssh_server(folder: Path) -> Iterator[str]:
+    """Serve the repositories below `folder` over SSH, to who has the key; yields the URL above.
+
+    GIT_SSH_COMMAND is set meanwhile: a client with that key, without agent and configuration.
+    """
+    with TemporaryDirectory() as made:
+        own = Path(made).resolve()
+        for key in ("host", "client"):
+            arguments = ("-q", "-t", "ed25519", "-N", "", "-f", str(own / key))
+            subprocess.run(["ssh-keygen", *arguments], check=True, stdin=subprocess.DEVNULL)
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists, where it is root
+        config, known = own / "sshd_config", own / "known_hosts"
+        config.write_text(_SSHD.format(own=own))
+
+        def command(port: int) -> list[str]:
+            known.write_text(f"[127.0.0.1]:{port} {(own / 'host.pub').read_text()}")
+            # The path must be absolute: sshd starts itself again for each connection.
+            return [_program("sshd"), "-D", "-f", str(config), "-p", str(port)]
+
+        with _serving(command) as port, pytest.MonkeyPatch.context() as patch:
+            options = f"-i {own}/client -o IdentityAgent=none -o UserKnownHostsFile={known}"
+            patch.setenv("GIT_SSH_COMMAND", f"ssh -F none -o BatchMode=yes {options}")
+            yield f"ssh://127.0.0.1:{port}{folder}"
+
+
+_LIGHTTPD = """
+server.modules = ("mod_auth", "mod_authn_file", "mod_alias", "mod_setenv", "mod_cgi")
+server.document-root = "{folder}"
+server.upload-dirs = ("{own}")
+server.bind = "127.0.0.1"
+server.port = {port}
+alias.url = ("/" => "{git}/git-http-backend/")
+cgi.assign = ("" => "")
+setenv.set-environment = (
+    "GIT_PROJECT_ROOT" => "{folder}",
+    "GIT_HTTP_EXPORT_ALL" => "1",
+    "GIT_CONFIG_GLOBAL" => "/dev/null",
+    "GIT_CONFIG_NOSYSTEM" => "1",
+)
+auth.backend = "plain"
+auth.backend.plain.userfile = "{passwords}"
+auth.require = ("/" => ("method" => "basic", "realm" => "lab", "require" => "valid-user"))
+"""
+
+_SSHD = """
+ListenAddress 127.0.0.1
+HostKey {own}/host
+AuthorizedKeysFile {own}/client.pub
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PidFile none
+AcceptEnv GIT_PROTOCOL
+SetEnv GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+"""
 
 
 @contextmanager
@@ -140,6 +218,35 @@ class _Backend(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+
+@contextmanager
+def _serving(command: Callable[[int], list[str]]) -> Iterator[int]:
+    """Run a server on a free port, which may be taken before it has it; yields the port."""
+    for _ in range(_ATTEMPTS):
+        port = _free_port()
+        process = subprocess.Popen(
+            command(port),
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            if _answers(port, process):
+                yield port
+                return
+        finally:
+            process.terminate()
+            process.wait(_START_SECONDS)
+    raise AssertionError(f"{command(0)[0]} did not start")
+
+
+def _program(name: str) -> str:
+    """Return a program's path; servers are where only root looks."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    assert found, f"there is no {name}; run scripts/install-system-packages"
+    return found
 
 
 def _exec_path() -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,8 +14,13 @@ import fsspec
 import pytest
 
 from gitprov.capture.data import CapturedData, capture_data
+from gitprov.capture.secrets.allowed import Allowed
+from gitprov.capture.secrets.commitments import commitment
+from gitprov.capture.secrets.redaction import Redactor
+from gitprov.capture.secrets.scanner import Scanner
 from gitprov.codec.listings import encode_listing
 from gitprov.model.run import Artifact
+from tests.support.secrets import github_token
 
 
 def sha256(data: bytes) -> bytes:
@@ -315,3 +321,25 @@ class TestRemote:
         found = capture(top, uri)
         assert found.artifacts[0].uri == "nosuch://reader@host/path"
         assert "hunter2" not in repr(found)
+
+
+def test_a_listing_holds_no_secret(top: Path) -> None:
+    token = github_token()
+    for name in (f"data/{token}/part.csv", "data/fine.csv"):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text("1\n")
+    (top / "data" / "link").symlink_to(f"https://ada:{token}@hub.internal/")
+    redactor = Redactor(Scanner(Allowed()), lambda: bytes(32))
+    found = capture_data(["data"], role="inputs", cwd=top, top=top, redactor=redactor)
+    (listing,) = found.listings.values()
+    assert found.artifacts[0].digest == {"sha256": sha256(listing)}
+    assert token.encode() not in listing
+    stands = commitment(bytes(32), token)
+    assert listing.count(stands.encode()) == 2
+    assert b"fine.csv" in listing
+    assert redactor.found == {"inputs.listing": "GitHub Token"}
+    # What holds none is as it would be without anybody looking.
+    shutil.rmtree(top / "data" / token)
+    (top / "data" / "link").unlink()
+    plain = capture_data(["data"], role="inputs", cwd=top, top=top)
+    assert capture_data(["data"], role="inputs", cwd=top, top=top, redactor=redactor) == plain

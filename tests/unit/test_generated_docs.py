@@ -57,7 +57,8 @@ def test_the_environment_variables_are_those_of_the_code() -> None:
 
 
 def test_the_settings_are_those_of_the_code() -> None:
-    read = set(re.findall(r"[\"'{ ]((?:prov|color)\.[a-z]+(?:\.[a-z]+)?)\"", PACKAGE))
+    literals = re.findall(r"[\"'{ ]((?:prov|color)\.[A-Za-z]+(?:\.[A-Za-z]+)?)\"", PACKAGE)
+    read = {name.lower() for name in literals}
     table = re.findall(r"^\| (`[^|]+) \| [^|]* \| [^|]+ \|$", CLI, re.MULTILINE)
     named = {
         name.lower()

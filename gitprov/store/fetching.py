@@ -1,0 +1,102 @@
+"""Bringing the chains of a remote beside ours, with the git program as transport.
+
+They are read where they lie, in `refs/prov-remote/`; taking them in is acceptance's. What arrives
+is durable: our own chains will stand on it.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gitprov.errors import RemoteFailed
+from gitprov.store.consolidation import consolidate, remember_pack
+from gitprov.store.durable import sync_folders
+from gitprov.store.git import last_line, syncing
+from gitprov.store.git_locks import release_dead_locks
+from gitprov.store.home import Home
+from gitprov.store.lock import store_lock
+from gitprov.store.partial_clone import EVERYTHING, promisor
+from gitprov.store.refs import REMOTE, Area
+from gitprov.store.shallow import NEWEST, WHOLE, cut_chains, mend_cuts
+from gitprov.store.store import Store
+
+
+class _Part(NamedTuple):
+    """Areas that are fetched together, and how."""
+
+    areas: Sequence[Area]
+    options: Sequence[str] = ()
+
+
+def fetch_chains(
+    store: Store, source: str, home: Home, areas: Sequence[Area], *, sparing: bool = False
+) -> None:
+    """Fetch from `source` into the mirror of a home. Raises RemoteFailed.
+
+    `sparing` leaves the history of sources where it is, in a clone that was made without it.
+    """
+    store.repository.require_writable()
+    clear_mirror(store)
+    packs = store.repository.common_dir / "objects" / "pack"
+    before = _pack_names(packs)
+    for part in _parts(store, areas, sparing=sparing):
+        _fetch(store, source, home, part)
+    if fresh := _pack_names(packs) - before:
+        if store.fsync:
+            sync_folders([packs])
+        with store_lock(store.lock_path):
+            for name in fresh:
+                remember_pack(store.repository.common_dir, name)
+        consolidate(store)
+    mend_cuts(store)
+
+
+def clear_mirror(store: Store) -> None:
+    """Remove locks that a killed fetch or push has left where we see what remotes have."""
+    if any((store.repository.common_dir / REMOTE).rglob("*.lock")):
+        with store_lock(store.lock_path):
+            release_dead_locks(store.repository)
+
+
+def _parts(store: Store, areas: Sequence[Area], *, sparing: bool) -> Iterator[_Part]:
+    """Yield what is to be fetched: nearly always all in one.
+
+    Ledger and payload are always fetched whole. Only keep leads to sources, so it is there that
+    a clone without their history, or without their files, is to stay what it is.
+    """
+    is_shallow = bool(store.repository.cut_commits())
+    is_partial = promisor(store.repository.config) is not None
+    if not (is_shallow or is_partial):
+        yield _Part(areas)
+        return
+    deeper = [WHOLE] if cut_chains(store) else []
+    if ours := [area for area in areas if area != "keep"]:
+        yield _Part(ours, [*deeper, *([EVERYTHING] if is_partial else [])])
+    if "keep" in areas:
+        yield _Part(["keep"], [NEWEST] if sparing and is_shallow else deeper)
+
+
+def _fetch(store: Store, source: str, home: Home, part: _Part) -> None:
+    result = store.repository.git.call(
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-write-fetch-head",
+        "--recurse-submodules=no",
+        "--no-auto-maintenance",
+        # What a remote has no longer must show: it is pushed again then.
+        "--prune",
+        # Nor what the user's refspecs would do: a mirror's put the remote's refs over ours.
+        "--refmap=",
+        *part.options,
+        source,
+        *home.fetch_refspecs(part.areas),
+        # One pack, not loose objects in folders that nobody syncs.
+        config=[*syncing(fsync=store.fsync), "fetch.unpackLimit=1"],
+    )
+    if result.returncode != 0:
+        raise RemoteFailed(f"cannot fetch from {source}: {last_line(result.stderr)}")
+
+
+def _pack_names(packs: Path) -> set[str]:
+    return {path.stem.removeprefix("pack-") for path in packs.glob("pack-*.idx")}
