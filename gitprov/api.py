@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
+from gitprov.capture.own_reads import paused
 from gitprov.capture.reported import flatten, scalar
 from gitprov.capture.secrets.wording import kept_out
 from gitprov.errors import GitprovError, RunStateError
@@ -120,7 +121,7 @@ class LiveRun:
         owned = self._owned
         ended_ns = time.time_ns()
         try:
-            with self._observation.paused():
+            with paused():
                 found = self._observation.taken()
                 missing = {**found.missing, **self._lost}
                 ending = Ending(
@@ -171,7 +172,7 @@ class LiveRun:
         if self._contribution is None:
             return
         try:
-            with self._observation.paused():
+            with paused():
                 action(self._contribution)
         except (GitprovError, OSError) as fault:
             self._lost[_FIELDS.get(what, what)] = f"not recorded: {fault}"
@@ -226,14 +227,23 @@ def search_runs(query: str | None = None, *, path: StrPath | None = None) -> Ite
     `path` is any place in the repository, the current folder by default. Raises QueryError,
     NotARepository.
     """
-    store = Store.open(Path(path) if path is not None else None)
-    for problem in catch_up(store).problems:
+    with paused():
+        store = Store.open(Path(path) if path is not None else None)
+        problems = catch_up(store).problems
+    for problem in problems:
         _warn(problem)
     try:
-        history = History(store)
-        if bad := history.unreadable():
+        with paused():
+            history = History(store)
+            bad = history.unreadable()
+            found = iter(history.runs(where=query))
+        if bad:
             _warn(f"{plural(bad, 'record')} cannot be read; see: git prov verify")
-        for decoded in history.runs(where=query):
+        while True:
+            with paused():
+                decoded = next(found, None)
+            if decoded is None:
+                return
             yield decoded.record
     finally:
         store.close()
@@ -335,7 +345,7 @@ def _begin(request: Request, *, in_job: bool = False) -> LiveRun:
     """Begin a run; as one of the ranks of a job (`in_job`), contribute to that of rank 0."""
     observation = OwnObservation()
     try:
-        with observation.paused():
+        with paused():
             store = Store.open()
             place = take_place(store) if in_job else None
             if place is not None and place.rank > 0:

@@ -5,6 +5,7 @@ That is all that the program reads, if it did nothing but import before; who loo
 """
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -47,6 +48,11 @@ def watch(importer: FrameType | None) -> None:
 def own_reads() -> OwnReads | None:
     """Return the observation of this process; None where there is none."""
     return _watched[0] if _watched else None
+
+
+def paused() -> AbstractContextManager[None]:
+    """Return a context in which what this thread does is ours, not the program's."""
+    return _watched[0].observer.paused() if _watched else nullcontext()
 
 
 def _work_tree() -> Path | None:

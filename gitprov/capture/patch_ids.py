@@ -14,6 +14,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
+from gitprov.capture.own_reads import paused
 from gitprov.capture.word_cache import WordCache
 from gitprov.errors import GitFailed, GitprovError
 from gitprov.model.run import Series
@@ -100,7 +101,8 @@ class PatchIds:
 
     def _work(self) -> None:
         try:
-            self._make()
+            with paused():
+                self._make()
         except (GitprovError, OSError) as error:
             self._fault = f"could not be made: {error}"
         finally:

@@ -83,7 +83,7 @@ class Observer:
             "os.link": self._on_link,
             "subprocess.Popen": self._on_process,
             "os.posix_spawn": self._on_spawn,
-            "os.exec": self._on_spawn,
+            "os.exec": self._on_exec,
             "os.system": self._on_system,
             "os.fork": self._on_fork,
             "os.forkpty": self._on_fork,
@@ -201,6 +201,9 @@ class Observer:
 
     def _on_system(self, command: Any) -> None:
         self._on_process("/bin/sh", ["sh", "-c", command])
+
+    def _on_exec(self, *_: object) -> None:
+        self.miss("the program has put another in its place")
 
     def _on_fork(self) -> None:
         if self._alone:

@@ -71,21 +71,26 @@ def _gap(processes: list[_Process], command: list[str], pid: int) -> str | None:
     for process in processes:
         if process.gap is not None:
             return process.gap
-        known = process.starts or any(other.parent == process.pid for other in processes)
-        if process.waited and not known:
-            return "a process was started in a way that is not seen"
     programs = [process for process in processes if not process.forked]
     if not all(program.ended for program in programs):
         return "a program was cut short"
     # Of each process, the programs that it has started.
-    expected = [(pid, command)]
+    expected = [(pid, [_absolute(command[0]), *command[1:]])]
     expected += [(process.pid, start) for process in processes for start in process.starts]
     for parent, words in expected:
         found = next((one for one in programs if one.parent == parent and _is(one, words)), None)
         if found is None:
             return f"{Path(words[0]).name} is not a Python program that could be observed"
         programs.remove(found)
-    return "a process was started in a way that is not seen" if programs else None
+    parents = {process.parent for process in processes} | {parent for parent, _ in expected}
+    if programs or any(process.waited and process.pid not in parents for process in processes):
+        return "a process was started in a way that is not seen"
+    return None
+
+
+def _absolute(program: str) -> str:
+    """Return a program that is given as a path as one that means the same everywhere."""
+    return str(Path(program).absolute()) if os.sep in program else program
 
 
 def _is(process: _Process, words: list[str]) -> bool:

@@ -35,6 +35,7 @@ VERBS = {
     "verify": Verb("gitprov.cli.verify", "check everything that is recorded, offline"),
     "push": Verb("gitprov.cli.push", "send runs, and their sources, to a remote"),
     "pull": Verb("gitprov.cli.pull", "fetch runs from a remote and take them in"),
+    "fetch": Verb("gitprov.cli.fetch", "fetch logs and series, on demand"),
     "sync": Verb("gitprov.cli.sync", "pull, then push"),
     "bundle": Verb("gitprov.cli.bundle", "carry runs in a file, where there is no remote"),
     "doctor": Verb("gitprov.cli.doctor", "look at what gitprov keeps here, and put it right"),

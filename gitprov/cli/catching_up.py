@@ -11,10 +11,13 @@ from gitprov.store.store import Store
 
 
 @contextmanager
-def current_store() -> Iterator[Store]:
-    """Yield the store of the current folder, level with its journal and its remotes."""
+def current_store(*, put_back: bool = True) -> Iterator[Store]:
+    """Yield the store of the current folder, level with its journal and its remotes.
+
+    Refs that somebody has set back are put back, unless they are to be looked at as they are.
+    """
     store = Store.open()
-    done = catch_up(store)
+    done = catch_up(store, put_back=put_back)
     if done.adopted:
         ids = ", ".join(short(run_id) for run_id in done.adopted)
         say(f"gitprov: recorded as aborted, because their process died: {ids}")

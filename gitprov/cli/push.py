@@ -14,7 +14,7 @@ from gitprov.cli.remotes import (
     refusals,
 )
 from gitprov.cli.terminal import Json, verb
-from gitprov.store.sync import preview
+from gitprov.store.sync import preview, shared_areas
 from gitprov.store.sync import push as push_chains
 from gitprov.views.json import json_line
 
@@ -32,11 +32,12 @@ def push(
     """Send runs to a remote, with their sources and logs.
 
     This publishes snapshots of uncommitted work and commits that are not pushed yet, and says how
-    many. An ordinary git push sends the runs alone.
+    many. An ordinary git push sends the runs alone, and so does this one with prov.share=ledger.
     """
     with current_store() as store:
         name = chosen_remote(store.repository, remote)
-        done = preview(store, name) if dry_run else push_chains(store, name)
+        areas = shared_areas(store.repository.config)
+        done = preview(store, name, areas) if dry_run else push_chains(store, name, areas)
     if as_json:
         print(json_line({"schema": "push.1", "dry_run": dry_run, **pushed_document(done, name)}))
     else:

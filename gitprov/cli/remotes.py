@@ -7,7 +7,7 @@ import typer
 
 from gitprov.cli.terminal import say
 from gitprov.errors import RemoteFailed
-from gitprov.model.wording import plural, printable
+from gitprov.model.wording import plural, printable, size_text
 from gitprov.store.acceptance import Accepted
 from gitprov.store.home import home_of
 from gitprov.store.repository import Repository
@@ -43,13 +43,14 @@ def pushed_text(done: Pushed, remote: str, verb: str = "sent") -> str:
     """Return what was sent, in words."""
     if not done.refs:
         return f"{remote} has everything already"
-    parts = [plural(done.runs, "run")]
+    parts = [plural(done.runs, "run")] if done.runs else []
     if done.snapshots:
         parts.append(f"{plural(done.snapshots, 'snapshot')} of uncommitted work")
     if done.commits:
         were = "was" if done.commits == 1 else "were"
         parts.append(f"{plural(done.commits, 'commit')} that {were} not pushed before")
-    return f"{verb} {', '.join(parts)} to {remote}"
+    size = f" ({size_text(done.size)})" if done.size else ""
+    return f"{verb} {', '.join(parts) or 'logs and series'}{size} to {remote}"
 
 
 def accepted_text(done: Accepted, remote: str) -> str:
@@ -62,6 +63,7 @@ def pushed_document(done: Pushed, remote: str) -> dict[str, Any]:
     return {
         "remote": remote,
         "sent": {"runs": done.runs, "snapshots": done.snapshots, "commits": done.commits},
+        **({"size": done.size} if done.size else {}),
         "refused": done.refused,
     }
 

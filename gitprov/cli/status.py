@@ -13,7 +13,7 @@ from gitprov.store.home import home_of
 from gitprov.store.remote_tips import refusals
 from gitprov.store.setbacks import loss_text
 from gitprov.store.store import Store
-from gitprov.store.sync import preview
+from gitprov.store.sync import preview, shared_areas
 from gitprov.views.json import json_line
 from gitprov.views.status import RemoteStatus, Status, status_document, status_page
 
@@ -49,7 +49,7 @@ def _remote(store: Store, name: str) -> RemoteStatus:
     refused = refusals(store.repository, store.refs())
     return RemoteStatus(
         name,
-        preview(store, name),
+        preview(store, name, shared_areas(store.repository.config)),
         [text for text in lost if text],
         [reason for tip, reason in refused.items() if tip.remote == name],
         home,

@@ -12,7 +12,7 @@ from gitprov.cli.remotes import (
     refusals,
 )
 from gitprov.cli.terminal import Json, verb
-from gitprov.store.sync import pull, push
+from gitprov.store.sync import pull, push, shared_areas
 from gitprov.views.json import json_line
 
 app = verb()
@@ -26,7 +26,7 @@ def sync(remote: Remote = None, as_json: Json = False) -> None:
         taken = pull(store, name)
         warn(taken.lost)
         note_links(store)
-        sent = push(store, name)
+        sent = push(store, name, shared_areas(store.repository.config))
     if as_json:
         both = {**accepted_document(taken, name), **pushed_document(sent, name)}
         print(json_line({"schema": "sync.1", **both}))

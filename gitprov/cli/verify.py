@@ -20,7 +20,7 @@ def verify(as_json: Json = False) -> None:
 
     Exit status: 0 where nothing failed, 1 where something did. What this clone lacks is unknown.
     """
-    with current_store() as store:
+    with current_store(put_back=False) as store:
         findings = verify_store(store)
         if as_json:
             print(json_line(findings.document()))

@@ -28,7 +28,7 @@ from gitprov.store.repository import Config, Repository
 
 DISPLAY_SETTING = "notes.displayRef"
 REWRITE_SETTING = "notes.rewriteRef"
-# A pattern that fits nothing else: git warns at each rewrite of a ref by name that is not there yet.
+# A pattern that fits nothing else: git warns at each rewrite of a named ref that is not there yet.
 _REWRITTEN = "refs/notes/pro[v]"
 PROGRAM_SETTING = "prov.program"
 # Where two commits become one, the note has the lines of both, each once. It is for all notes, so

@@ -19,6 +19,7 @@ from gitprov.model.rewrite import Replacement
 from gitprov.model.run import RUN_SCHEMA, Run
 from gitprov.model.source_link import SourceLink
 from gitprov.model.wording import encodable
+from gitprov.store.refs import LEDGER
 from gitprov.store.store import Store
 
 LAST = "last"
@@ -172,6 +173,24 @@ class History:
                 f"no run, commit, branch or tag is called {given!r}; see them with: git prov log"
             )
         return self._one(row[0])
+
+    def places(self, *, run_id: str | None = None, since_ns: int | None = None) -> list[str]:
+        """Return where runs stand in the ledger, as `2026-11/0a`: one run, or all since a time."""
+        condition, value = ("id = ?", run_id) if run_id else ("started_ns >= ?", since_ns or 0)
+        rows = self._index.execute(
+            f"SELECT DISTINCT entry FROM runs WHERE {condition}",  # noqa: S608 -- our own words
+            [value],
+        )
+        entries = [f"--contains={row[0]}" for row in rows]
+        found: dict[str, None] = {}
+        for start in range(0, len(entries), _PAGE):
+            some = entries[start : start + _PAGE]
+            listed = self._store.repository.git.run(
+                "for-each-ref", *some, "--format=%(refname)", LEDGER
+            )
+            for ref in listed.decode("ascii").split():
+                found[ref.removeprefix(f"{LEDGER}/")] = None
+        return list(found)
 
     def short_id(self, run_id: str) -> str:
         """Return the beginning of an id, as short as tells it from all others here."""

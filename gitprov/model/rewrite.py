@@ -2,7 +2,7 @@
 
 An amend or a rebase makes a new commit in the place of an old one. What was run from the old one
 stays recorded as it is; this record says where it went, to every clone (specification, section
-5.17).
+5.16).
 """
 
 from dataclasses import dataclass

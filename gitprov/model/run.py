@@ -55,7 +55,7 @@ class Series:
 class Source:
     """The exact code. `tree` is the tree that ran: the snapshot's where `dirty`.
 
-    `reads` names all files of the tree that the run has read, or none.
+    `reads` names all files of it that the run has read, or none.
     """
 
     repo_uri: str | None = None

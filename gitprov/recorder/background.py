@@ -9,6 +9,7 @@ import _thread
 import os
 import threading
 
+from gitprov.capture.own_reads import paused
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.store import Store
 
@@ -52,7 +53,8 @@ class BackgroundDrain:
 
     def _work(self) -> None:
         try:
-            self._drain_all()
+            with paused():
+                self._drain_all()
         except BaseException:  # such as KeyboardInterrupt, where the caller drains
             self._idle.set()
             raise

@@ -7,7 +7,6 @@ may have been read unseen, nothing is claimed, and `missing` says why.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,10 +43,6 @@ class OwnObservation:
         self._since = self._own.observer.now() if self._own else 0
         self._source: _SourceFiles | None = None
         self._gap: str | None = None
-
-    def paused(self) -> AbstractContextManager[None]:
-        """Return a context in which what this thread does is not the program's."""
-        return self._own.observer.paused() if self._own else nullcontext()
 
     def begin(self, run: ActiveRun, *, alone: bool = True) -> None:
         """Look up what was read already: the end must not wait for git.
@@ -145,7 +140,8 @@ class _SourceFiles:
         return Reads(found)
 
     def _look_up(self, tree: str, paths: Sequence[str], prefixes: Iterable[str]) -> bool:
-        env = self._repository.objects_environment(self._objects)
+        dirty = self._objects.is_dir()
+        env = self._repository.objects_environment(self._objects) if dirty else None
         reader = GitObjects(self._repository.git, env)
         try:
             there = files_among(reader, tree, map(os.fsencode, paths))

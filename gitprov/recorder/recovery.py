@@ -24,12 +24,13 @@ class CaughtUp:
     problems: list[str] = field(default_factory=list)
 
 
-def catch_up(store: Store) -> CaughtUp:
+def catch_up(store: Store, *, put_back: bool = True) -> CaughtUp:
     """Finish dead runs, drain the journal, take in what was fetched, record rewritten commits.
 
     Raises nothing (with GITPROV_DEBUG=1, what is a mistake of ours).
 
-    A repository that cannot be written to is read as it is; the problems say so.
+    A repository that cannot be written to is read as it is; the problems say so. So is one whose
+    refs were set back where they are not to be `put_back`.
     """
     done = CaughtUp()
     refs: Mapping[str, str] = {}
@@ -37,7 +38,9 @@ def catch_up(store: Store) -> CaughtUp:
         refs = store.refs()
     marks = HighWater(store.repository)
     _mend_cuts(store, done)
-    _put_back(store, refs, marks, done)
+    if marks.ours_fallen(refs) and not (put_back and _put_back(store, done)):
+        done.problems.append("refs were set back since; this is what they lead to now")
+        return done
     _empty_journal(store, done)
     _tell_losses(store, refs, marks, done)
     _take_in_fetched(store, refs, done)
@@ -76,12 +79,14 @@ def _mend_cuts(store: Store, done: CaughtUp) -> None:
             mend_cuts(store)
 
 
-def _put_back(store: Store, refs: Mapping[str, str], marks: HighWater, done: CaughtUp) -> None:
+def _put_back(store: Store, done: CaughtUp) -> bool:
+    """Put refs back that were set back; say whether that could be done."""
     with _told(done, "refs that were set back are not put back"):
-        if marks.ours_fallen(refs):
-            from gitprov.store.setbacks import put_back  # noqa: PLC0415
+        from gitprov.store.setbacks import put_back  # noqa: PLC0415
 
-            done.problems += put_back(store)
+        done.problems += put_back(store)
+        return True
+    return False
 
 
 def _tell_losses(store: Store, refs: Mapping[str, str], marks: HighWater, done: CaughtUp) -> None:

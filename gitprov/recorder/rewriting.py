@@ -6,6 +6,7 @@ in the place of one. What users do to other commits is no business of the ledger
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -61,18 +62,32 @@ def _concerning(
     """Yield, for each rewrite, how it was made and the commits that lead on from runs."""
     history = History(store)
     known = history.sources() | set(_sources_under_way(store))
-    recorded = history.rewrites()
+    recorded = set(history.rewrites())
     known.update(pair.new for pair in recorded if pair.new)
-    seen = {(pair.old, pair.new) for pair in recorded}
     for rewrite in waiting:
-        fresh = []
-        for pair in rewrite.commits:
-            if pair.old in known and (pair.old, pair.new) not in seen:
-                seen.add((pair.old, pair.new))
-                fresh.append(pair)
-        known.update(pair.new for pair in fresh if pair.new)
+        fresh = [pair for pair in _leading_on(rewrite.commits, known) if pair not in recorded]
+        recorded.update(fresh)
         for start in range(0, len(fresh), _COMMITS_A_RECORD):
             yield rewrite.how, fresh[start : start + _COMMITS_A_RECORD]
+
+
+def _leading_on(pairs: Sequence[Replacement], known: set[str]) -> list[Replacement]:
+    """Return the pairs that lead on from known commits, by way of each other, too; all are known.
+
+    A map of two rewrites has commits in the middle, in whatever order.
+    """
+    by_old: dict[str, list[Replacement]] = defaultdict(list)
+    for pair in pairs:
+        by_old[pair.old].append(pair)
+    found: set[Replacement] = set()
+    waiting = [old for old in by_old if old in known]
+    while waiting:
+        for pair in by_old.pop(waiting.pop(), ()):
+            found.add(pair)
+            if pair.new is not None:
+                known.add(pair.new)
+                waiting.append(pair.new)
+    return [pair for pair in dict.fromkeys(pairs) if pair in found]
 
 
 def _sources_under_way(store: Store) -> Iterator[str]:

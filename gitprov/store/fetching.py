@@ -4,7 +4,8 @@ They are read where they lie, in `refs/prov-remote/`; taking them in is acceptan
 is durable: our own chains will stand on it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,18 +38,25 @@ def fetch_chains(
     """
     store.repository.require_writable()
     clear_mirror(store)
-    packs = store.repository.common_dir / "objects" / "pack"
-    before = _pack_names(packs)
-    for part in _parts(store, areas, sparing=sparing):
-        _fetch(store, source, home, part)
-    if fresh := _pack_names(packs) - before:
-        if store.fsync:
-            sync_folders([packs])
-        with store_lock(store.lock_path):
-            for name in fresh:
-                remember_pack(store.repository.common_dir, name)
-        consolidate(store)
+    with _durable_packs(store):
+        for part in _parts(store, areas, sparing=sparing):
+            _fetch(store, source, home.fetch_refspecs(part.areas), part.options)
     mend_cuts(store)
+
+
+def fetch_payload(store: Store, source: str, home: Home, places: Iterable[str]) -> None:
+    """Fetch the payload of some months or shards, as `2026-11/*` or `2026-11/0a*`.
+
+    A pattern each, as git fails where a ref that is named in full is not there. Raises
+    RemoteFailed.
+    """
+    store.repository.require_writable()
+    clear_mirror(store)
+    to = f"{REMOTE}/{home.remote}/payload"
+    refspecs = [f"+{home.namespace}/payload/{place}:{to}/{place}" for place in places]
+    with _durable_packs(store):
+        options = [EVERYTHING] if promisor(store.repository.config) is not None else []
+        _fetch(store, source, refspecs, options)
 
 
 def clear_mirror(store: Store) -> None:
@@ -76,7 +84,22 @@ def _parts(store: Store, areas: Sequence[Area], *, sparing: bool) -> Iterator[_P
         yield _Part(["keep"], [NEWEST] if sparing and is_shallow else deeper)
 
 
-def _fetch(store: Store, source: str, home: Home, part: _Part) -> None:
+@contextmanager
+def _durable_packs(store: Store) -> Iterator[None]:
+    """Make the packs durable that come while the block runs, and see to it that they stay few."""
+    packs = store.repository.common_dir / "objects" / "pack"
+    before = _pack_names(packs)
+    yield
+    if fresh := _pack_names(packs) - before:
+        if store.fsync:
+            sync_folders([packs])
+        with store_lock(store.lock_path):
+            for name in fresh:
+                remember_pack(store.repository.common_dir, name)
+        consolidate(store)
+
+
+def _fetch(store: Store, source: str, refspecs: Sequence[str], options: Sequence[str]) -> None:
     result = store.repository.git.call(
         "fetch",
         "--quiet",
@@ -88,9 +111,9 @@ def _fetch(store: Store, source: str, home: Home, part: _Part) -> None:
         "--prune",
         # Nor what the user's refspecs would do: a mirror's put the remote's refs over ours.
         "--refmap=",
-        *part.options,
+        *options,
         source,
-        *home.fetch_refspecs(part.areas),
+        *refspecs,
         # One pack, not loose objects in folders that nobody syncs.
         config=[*syncing(fsync=store.fsync), "fetch.unpackLimit=1"],
     )

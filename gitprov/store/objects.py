@@ -199,7 +199,7 @@ class GitObjects:
         if len(words) != 3:  # noqa: PLR2004 -- "<name> missing" or "<name> ambiguous"
             return None
         kind, size = words[1].decode(), int(words[2])
-        if size > self._limit:
+        if size > min(self._limit, MAX_OBJECT_BYTES):
             self.close()
             raise MalformedRecord(f"object {words[0].decode()} is {size} bytes, over the limit")
         data = conversation.stdout.read(size)

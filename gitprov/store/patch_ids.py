@@ -45,7 +45,7 @@ _SETTINGS = (
 def diffing(git: Git) -> Git:
     """Return a git whose diffs are the same in every clone; it fetches nothing that is missing.
 
-    Without work tree and index there are no attributes.
+    Without work tree and index there are no attributes but those of `info/attributes`.
     """
     env = {
         "GIT_INDEX_FILE": str(git.git_dir / "no-index"),

@@ -2,9 +2,11 @@
 
 The hook `post-rewrite` leaves a file for each rewrite in `<common dir>/prov/rewrites/`: the first
 line says how, the others are git's own, `<old> <new>`. `git filter-repo` calls no hook; it leaves
-a map of its own, which counts as such a file whenever it has changed.
+a map of its own, which counts as such a file whenever it has changed, and when runs have come in
+that it may concern: it is best used in a fresh clone.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from pathlib import Path
 from gitprov.errors import InputError
 from gitprov.model.rewrite import Replacement
 from gitprov.store.rebase_log import without_skipped
+from gitprov.store.refs import REMOTE, list_refs
 from gitprov.store.repository import Repository
 
 _PAIR = re.compile(r"(?P<old>[0-9a-f]{40}) (?P<new>[0-9a-f]{40})(?: |\Z)")
@@ -95,7 +98,8 @@ def _filter_repo_stamp(repository: Repository) -> str | None:
         status = (repository.common_dir / _FILTER_REPO_MAP).stat()
     except OSError:
         return None
-    stamp = f"{status.st_mtime_ns} {status.st_size}\n"
+    fetched = hashlib.sha256(repr(list_refs(repository.git, REMOTE)).encode()).hexdigest()
+    stamp = f"{status.st_mtime_ns} {status.st_size} {fetched}\n"
     with suppress(OSError):
         if (repository.prov_dir / "filter-repo-map").read_text() == stamp:
             return None

@@ -8,13 +8,13 @@ it cannot be joined.
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gitprov.errors import RemoteFailed, StoreBusy
+from gitprov.errors import GitFailed, RemoteFailed, StoreBusy
 from gitprov.model.run import RUN_SCHEMA
 from gitprov.store.acceptance import Accepted, accept
-from gitprov.store.fetching import clear_mirror, fetch_chains
+from gitprov.store.fetching import clear_mirror, fetch_chains, fetch_payload
 from gitprov.store.git import last_line, syncing
 from gitprov.store.high_water import HighWater
 from gitprov.store.home import Home, home_of, ways_out
@@ -23,7 +23,7 @@ from gitprov.store.lock import store_lock
 from gitprov.store.objects import decode_commit
 from gitprov.store.ref_moves import move_refs
 from gitprov.store.refs import AREAS, OURS, REMOTE, Area, Shard, list_refs, parse_shard
-from gitprov.store.repository import EMPTY_TREE
+from gitprov.store.repository import EMPTY_TREE, Config
 from gitprov.store.setbacks import losses
 from gitprov.store.store import Store
 
@@ -36,12 +36,16 @@ _RACES = ("failed to update ref", "incorrect old value", "cannot lock ref", "ref
 
 @dataclass(slots=True)
 class Pushed:
-    """What a push has published, what was refused, and what to do about that, in words."""
+    """What a push has published, what was refused, and what to do about that, in words.
+
+    `size` is in bytes, and known of what is to be published only.
+    """
 
     runs: int = 0
     refs: int = 0
     snapshots: int = 0
     commits: int = 0
+    size: int = 0
     attempts: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     advice: str = ""
@@ -54,6 +58,13 @@ def pull(store: Store, remote: str, areas: Sequence[Area] = ("ledger", "keep")) 
     done = accept(store)
     done.lost = losses(store, HighWater(store.repository).remotes_fallen(store.refs()))
     return done
+
+
+def pull_payload(store: Store, remote: str, places: Iterable[str]) -> Accepted:
+    """Fetch the payload of some months or shards and take it in: see `fetch_payload`."""
+    home = home_of(store.repository.config, remote)
+    fetch_payload(store, home.remote, home, places)
+    return accept(store)
 
 
 def push(
@@ -228,9 +239,33 @@ def _count(
 
 
 def preview(store: Store, remote: str, areas: Sequence[Area] = AREAS) -> Pushed:
-    """Return what `push` would publish now."""
-    home, refs = home_of(store.repository.config, remote), store.refs()
-    pending = _pending(store, home, areas)
-    would = Pushed(refs=len(pending))
-    _count(store, pending, refs, _known(store, home, refs), would)
+    """Return what `push` would publish now, and how large that is on disk here."""
+    home = home_of(store.repository.config, remote)
+    would = Pushed()
+    if pending := _pending(store, home, areas):
+        refs = store.refs()
+        known = _known(store, home, refs)
+        would.refs = len(pending)
+        _count(store, pending, refs, known, would)
+        would.size = _size(store, [refs[shard.ref] for shard in pending], known)
     return would
+
+
+def shared_areas(config: Config) -> Sequence[Area]:
+    """Return what `git prov push` sends: all, or the ledger alone with prov.share=ledger.
+
+    Raises GitFailed for another value: nobody's source is to go by a mistake in writing.
+    """
+    shared = config.get("prov.share", "all")
+    if shared not in ("all", "ledger"):
+        raise GitFailed(f"the configuration prov.share={shared} is neither all nor ledger")
+    return AREAS if shared == "all" else ("ledger",)
+
+
+def _size(store: Store, tips: Sequence[str], known: Sequence[str]) -> int:
+    """Return the bytes on disk of what tips reach and `known` does not."""
+    names = "".join(f"{oid}\n" for oid in [*tips, *(f"^{oid}" for oid in known)])
+    counted = store.repository.git.call(
+        "rev-list", "--objects", "--disk-usage", "--stdin", stdin=names.encode()
+    )
+    return int(counted.stdout) if counted.returncode == 0 else 0  # not all is in this clone

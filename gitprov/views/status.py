@@ -78,12 +78,12 @@ def status_document(status: Status) -> dict[str, Any]:
 
 def pending_text(pending: Pushed) -> str:
     """Return what a push would send: `2 runs, 1 snapshot of uncommitted work`."""
-    parts = [plural(pending.runs, "run")]
+    parts = [plural(pending.runs, "run")] if pending.runs else []
     if pending.snapshots:
         parts.append(f"{plural(pending.snapshots, 'snapshot')} of uncommitted work")
     if pending.commits:
         parts.append(plural(pending.commits, "unpushed commit"))
-    return ", ".join(parts)
+    return ", ".join(parts) or "logs and series"
 
 
 def _remote(remote: RemoteStatus, style: Style) -> Iterator[str]:
@@ -95,7 +95,10 @@ def _remote(remote: RemoteStatus, style: Style) -> Iterator[str]:
         name += f" ({printable(remote.home.namespace)})"
     if remote.pending.refs:
         waits = style.id(pending_text(remote.pending))
-        yield f"{name}: {waits} to send; an ordinary git push sends the runs, git prov push all"
+        by = "git prov push"
+        if remote.pending.runs:
+            by = "git push sends the runs, git prov push all"
+        yield f"{name}: {waits} to send; {by}"
     else:
         yield f"{name}: has everything"
     for text in (*remote.lost, *remote.refused):

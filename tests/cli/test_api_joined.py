@@ -338,9 +338,12 @@ run.finish()
         assert run["status"] == "completed"
         assert metrics(run) == {"of-child": 1, "of-parent": 1}
 
-    def test_importing_is_free(self, clone: Clone) -> None:
+    def test_importing_loads_what_observes_and_no_more(self, clone: Clone) -> None:
         program = "import gitprov, sys; print(sorted(m for m in sys.modules if 'gitprov' in m))"
         loaded = clone.call(sys.executable, "-c", program, check=True).stdout
+        names = ("", ".capture", ".capture.own_reads", ".capture.reads", ".version")
+        assert loaded == f"{[f'gitprov{name}' for name in names]}\n"
+        loaded = clone.call(sys.executable, "-c", program, GITPROV_OBSERVE_READS="0").stdout
         assert loaded == "['gitprov', 'gitprov.version']\n"
 
     def test_outside_a_repository(self, tmp_path: Path) -> None:

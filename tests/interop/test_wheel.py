@@ -36,6 +36,7 @@ def test_the_wheel_has_hooks_demo_and_types(installed: Path) -> None:
     for name in ("prepare.py.txt", "train.py.txt"):
         assert (installed / "gitprov/cli/demo" / name).is_file()
     assert (installed / "gitprov/py.typed").is_file()
+    assert (installed / "gitprov/capture/observer/sitecustomize.py").is_file()
 
 
 def test_a_repository_is_set_up_from_the_wheel(installed: Path, tmp_path: Path) -> None:
