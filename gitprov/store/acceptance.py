@@ -7,7 +7,7 @@ whatever order clones fetch in. Specification: section 10.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,16 +52,16 @@ class Accepted:
     lost: list[str] = field(default_factory=list)
 
 
-def accept(store: Store) -> Accepted:
+def accept(store: Store, again: Collection[str] = ()) -> Accepted:
     """Join every chain that remotes were seen to have and we have not looked at yet.
 
-    A chain that this version has refused before is not read again; the reason is said again.
+    And those of the refs `again`, where ours has left them behind. A chain that this version has refused before is not read again; the reason is said again.
     Raises GitFailed, RefMoved or OSError where something cannot be written.
     """
     done = Accepted()
     refs = store.refs()
     done.refused += refusals(store.repository, refs).values()
-    if not _unsettled(store, refs):
+    if not _unsettled(store, refs, again):
         return done
     store.repository.require_writable()
     read: list[RemoteTip] = []
@@ -69,7 +69,7 @@ def accept(store: Store) -> Accepted:
     with store_lock(store.lock_path) as lock:
         mend(store.repository)
         acceptance = _Acceptance(store, lock)
-        for tip in _unsettled(store, refs):
+        for tip in _unsettled(store, refs, again):
             if not acceptance.has(tip):
                 acceptance.forget(tip)
                 continue
@@ -97,9 +97,9 @@ def _twice(store: Store, action: Callable[[], int]) -> int:
         return action()
 
 
-def _unsettled(store: Store, refs: dict[str, str]) -> list[RemoteTip]:
+def _unsettled(store: Store, refs: dict[str, str], again: Collection[str]) -> list[RemoteTip]:
     settled = refusals(store.repository, refs)
-    return [tip for tip in unread_tips(store.repository, refs) if tip not in settled]
+    return [tip for tip in unread_tips(store.repository, refs, again) if tip not in settled]
 
 
 class _Acceptance:

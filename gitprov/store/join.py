@@ -2,8 +2,9 @@
 
 Entries of ours that no remote has seen are made anew on the other side's tip, so that a crowd of
 writers leaves one line. What is published on both sides is joined by a merge commit that is a
-pure function of its parents, so that all clones that join the same two make the same commit.
-Specification: section 10.
+pure function of its parents, so that all clones that join the same two make the same commit. Merge
+commits that hold nothing which the other side lacks give way: else clones that meet at several
+remotes would join each other's joins for ever. Specification: section 10.3.
 """
 
 import re
@@ -18,6 +19,7 @@ from gitprov.store.refs import Area
 from gitprov.store.repository import EMPTY_TREE
 
 _AUTHOR = b"gitprov <unknown>"
+_MESSAGE = b"Join two chains\n"
 # Seconds and zone; more digits than any date that git's own checks let through.
 _TIME = re.compile(rb"> (\d{1,18}) [+-]\d{4}\Z")
 
@@ -44,6 +46,10 @@ def join_chains(
     if not ahead:
         return theirs
     commits = [decode_commit(reader.read(oid).data) for oid in ahead]
+    if all(map(_is_join, commits)):
+        they = (decode_commit(reader.read(oid).data) for oid in behind)
+        if theirs > ours or not all(map(_is_join, they)):
+            return theirs
     unpublished = list_entries(git, [ours], published) == ahead
     linear = all(len(commit.parents) <= 1 for commit in commits)
     if area == "ledger" and unpublished and linear:
@@ -57,7 +63,11 @@ def merge_commit(reader: ObjectReader, pack: PackBuilder, tips: Sequence[str]) -
     author = _AUTHOR + b" " + str(max(times)).encode() + b" +0000"
     tree = pack.add_tree({})
     assert tree == EMPTY_TREE  # noqa: S101 -- an identity of git's
-    return Commit(tree, tuple(sorted(tips)), author, author, b"Join two chains\n")
+    return Commit(tree, tuple(sorted(tips)), author, author, _MESSAGE)
+
+
+def _is_join(commit: Commit) -> bool:
+    return commit.tree == EMPTY_TREE and commit.message == _MESSAGE
 
 
 def _made_anew(pack: PackBuilder, commits: Sequence[Commit], tip: str) -> str:

@@ -6,7 +6,7 @@ at everything. Small, so that a command which finds nothing new pays for no more
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gitprov.codec import canonical
@@ -38,13 +38,18 @@ def remote_tips(refs: Mapping[str, str]) -> list[RemoteTip]:
     return tips
 
 
-def unread_tips(repository: Repository, refs: Mapping[str, str]) -> list[RemoteTip]:
-    """Return the remote tips that differ from ours and were not joined before."""
+def unread_tips(
+    repository: Repository, refs: Mapping[str, str], again: Collection[str] = ()
+) -> list[RemoteTip]:
+    """Return the remote tips that differ from ours and were not joined before.
+
+    Those of the refs `again` are among them even so.
+    """
     tips = [tip for tip in remote_tips(refs) if refs.get(tip.shard.ref) != tip.oid]
     if not tips:
         return []
     seen = _load(repository)
-    return [tip for tip in tips if seen.get(tip.ref) != tip.oid]
+    return [tip for tip in tips if seen.get(tip.ref) != tip.oid or tip.ref in again]
 
 
 def refusals(repository: Repository, refs: Mapping[str, str]) -> dict[RemoteTip, str]:

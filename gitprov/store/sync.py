@@ -119,7 +119,7 @@ def _join(store: Store, home: Home, raced: Sequence[Shard]) -> dict[str, str]:
     """Join what the remote has; return the chains for which another attempt is of no use."""
     before = store.refs()
     fetch_chains(store, home.remote, home, sorted({shard.area for shard in raced}), sparing=True)
-    refusals = accept(store).refused
+    refusals = accept(store, {shard.remote_ref(home.remote) for shard in raced}).refused
     after, hopeless = store.refs(), {}
     for shard in raced:
         ours, theirs = after[shard.ref], after.get(shard.remote_ref(home.remote))
