@@ -5,12 +5,13 @@ user's index and attributes ask for. It takes no longer where the repository has
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gitprov.capture.worktree import Status
 from gitprov.store.git import syncing
-from gitprov.store.objects import TreeEntry
+from gitprov.store.objects import TreeEntry, object_id
 from gitprov.store.repository import Repository
 
 # The user's settings that would refuse files, write elsewhere, or call hooks for an index that is
@@ -61,6 +62,23 @@ class PartialIndex:
             about, _, path = item.partition(b"\t")
             mode, oid, _ = about.split(b" ")
             yield path, TreeEntry(int(mode, 8), path.rpartition(b"/")[2], oid.decode())
+
+    def checked_out(
+        self, paths: Sequence[bytes], folder: Path
+    ) -> Iterator[tuple[bytes, str | None]]:
+        """Yield paths, and the blobs of what git would write there, as it stands.
+
+        `folder` is made for it, and removed.
+        """
+        try:
+            folder.mkdir()
+            names = b"".join(path + b"\0" for path in paths)
+            self._git("checkout-index", f"--prefix={folder}/", "-z", "--stdin", stdin=names)
+            for path in paths:
+                file = folder / os.fsdecode(path)
+                yield path, object_id("blob", file.read_bytes()) if file.is_file() else None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _update(self, items: Iterable[bytes], *options: str) -> None:
         stdin = b"".join(item + b"\0" for item in items)

@@ -26,8 +26,8 @@ class Selection:
     """The paths of a status, sorted out.
 
     `gone` are the deleted ones, `omitted` those that are left out, `secrets` what was found in
-    them, where that is why. `looked_at` holds the blobs that
-    git makes of what was found to hold no secret, where it takes files as they are.
+    them, where that is why. `looked_at` are those that were found to hold no secret, with the blobs
+    that git makes of them where it takes files as they are.
     """
 
     def __init__(self, repository: Repository, status: Status, check: FileCheck) -> None:
@@ -38,7 +38,7 @@ class Selection:
         self.gone = frozenset(path for path in status.changed if is_gone(top, path))
         self.omitted: dict[bytes, Omission] = {}
         self.secrets: dict[bytes, list[Secret]] = {}
-        self.looked_at: set[str] = set()
+        self.looked_at: dict[bytes, str] = {}
         config = repository.config
         self._leave_out_repositories()
         self._leave_out_large(
@@ -132,7 +132,7 @@ class Selection:
             if found := self._check.in_content(raw, content):
                 self.leave_out_secret(raw, found, content)
             else:
-                self.looked_at.add(object_id("blob", content))
+                self.looked_at[raw] = object_id("blob", content)
 
     def _size(self, raw: bytes) -> int:
         """Return how much content a path brings; what is gone or no file brings none."""

@@ -37,12 +37,16 @@ _SUBMODULE = 0o160000
 
 
 class Snapshot(NamedTuple):
-    """A snapshot's commit and tree, what is not in it, and how much of that is not named."""
+    """A snapshot's commit and tree, what is not in it, and how much of that is not named.
+
+    `altered` are files that do not come back as they were: git has other line ends or content.
+    """
 
     commit: str
     tree: str
     omitted: tuple[Omission, ...]
     unnamed: int
+    altered: tuple[bytes, ...]
 
 
 def take_snapshot(
@@ -96,7 +100,21 @@ class _Snapshot:
         oid = self._write("commit", encode_commit(commit))
         omitted = tuple(self._files.omitted.values())
         named = omitted[:_MAX_NAMED]
-        return Snapshot(oid, tree.oid, named, len(omitted) - len(named))
+        return Snapshot(oid, tree.oid, named, len(omitted) - len(named), self._altered(tree))
+
+    def _altered(self, tree: ChangedTree) -> tuple[bytes, ...]:
+        """Return the files that a filter has changed, and that no filter changes back."""
+        before = self._files.looked_at
+        filtered = [
+            path for path, entry in tree.files.items() if before.get(path, entry.oid) != entry.oid
+        ]
+        if not filtered:
+            return ()
+        try:
+            found = dict(self._index.checked_out(filtered, self._objects.with_name("checked-out")))
+        except (GitFailed, OSError):  # whatever is wrong with it, it is no way back
+            return tuple(filtered)
+        return tuple(path for path in filtered if found[path] != before[path])
 
     def _add(self, paths: Sequence[bytes]) -> None:
         """Take paths into the index, and leave out those that git cannot add.
@@ -123,10 +141,11 @@ class _Snapshot:
     def _tree_without_secrets(self, base: str) -> ChangedTree:
         """Return the tree, without the files in which secrets are found only now."""
         tree = self._tree(base)
+        seen = set(self._files.looked_at.values())
         unseen = {
             path: entry
             for path, entry in tree.files.items()
-            if entry.oid not in self._files.looked_at and entry.mode != _SUBMODULE
+            if entry.oid not in seen and entry.mode != _SUBMODULE
         }
         removed = {}
         for path, data in self._read(unseen):

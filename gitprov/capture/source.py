@@ -8,7 +8,7 @@ read.
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -93,10 +93,20 @@ def _captured(
     taken = take_snapshot(repository, workspace, status, tree or EMPTY_TREE, time, redactor)
     if taken.unnamed:
         missing["source.omitted"] = f"{taken.unnamed} more paths are left out than are named"
+    if taken.altered:
+        reasons = [missing[key] for key in ("source.tree",) if key in missing]
+        missing["source.tree"] = "; ".join([*reasons, _altered(taken.altered)])
     if status.commit is not None:
         mark_dirty(repository, status.commit)
     source = replace(source, tree=taken.tree, snapshot=taken.commit, omitted=taken.omitted)
     return CapturedSource(source, missing)
+
+
+def _altered(paths: Sequence[bytes]) -> str:
+    """Say which files do not come back as they were."""
+    first = min(paths).decode(errors="replace")
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"line ends or filters keep git from bringing back as it was: {first}{more}"
 
 
 def _described(repository: Repository, status: Status) -> tuple[Source, dict[str, str]]:

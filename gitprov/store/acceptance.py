@@ -55,7 +55,8 @@ class Accepted:
 def accept(store: Store, again: Collection[str] = ()) -> Accepted:
     """Join every chain that remotes were seen to have and we have not looked at yet.
 
-    And those of the refs `again`, where ours has left them behind. A chain that this version has refused before is not read again; the reason is said again.
+    And those of the refs `again`, where ours has left them behind. A chain that this version has
+    refused before is not read again; the reason is said again.
     Raises GitFailed, RefMoved or OSError where something cannot be written.
     """
     done = Accepted()

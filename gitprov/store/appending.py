@@ -189,7 +189,9 @@ class Appending:
         if left and (end.ref == present or present not in ours):
             return end, set()
         reader = self._store.objects
-        known = [end.tip] if end.tip and next(reader.read_many([end.tip])) else []
+        # Not the reader's word: it may have a pack open still that gc has removed.
+        is_here = self._git.call("cat-file", "-e", str(end.tip)).returncode == 0
+        known = [end.tip] if end.tip and is_here else []
         recorded = set()
         # Not only the entries since the cached tip: that tip may have been left behind when
         # unpublished entries were made anew, so sequence numbers decide, not positions.

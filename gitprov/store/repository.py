@@ -69,9 +69,10 @@ class Repository:
     def cut_commits(self) -> frozenset[str]:
         """Return what git takes for the first commits in a shallow clone; none in others."""
         try:
-            return frozenset((self.common_dir / "shallow").read_text("ascii").split())
+            listed = (self.common_dir / "shallow").read_bytes()
         except FileNotFoundError:
             return frozenset()
+        return frozenset(listed.decode("ascii", "replace").split())
 
     def require_work_tree(self) -> Path:
         """Return the work tree; raise NoWorkTree in a bare repository."""

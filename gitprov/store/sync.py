@@ -30,6 +30,7 @@ from gitprov.store.store import Store
 HOOK_GUARD = "GITPROV_PUSHING"
 ATTEMPTS = 8
 _PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
 # What a remote answers when another push has won the race for a ref; anything else is policy.
 _RACES = ("failed to update ref", "incorrect old value", "cannot lock ref", "reference already")
 
@@ -87,12 +88,14 @@ def push(
                 f"others kept pushing to {home.remote}: {reason}; "
                 "what is left goes with the next: git prov push"
             )
-        if done.attempts:
-            time.sleep(_PAUSE_SECONDS * 2**done.attempts * random.random())  # noqa: S311
         done.attempts += 1
         raced = _push_once(store, home, pending, done)
         pending = []
         if raced:
+            # Before the join, not after it: what is joined is out of date with the next push.
+            if done.attempts < attempts:
+                longest = min(_PAUSE_SECONDS * 2**done.attempts, _LONGEST_PAUSE_SECONDS)
+                time.sleep(longest * random.random())  # noqa: S311
             reason = next(iter(raced.values()))
             done.refused |= _join(store, home, list(raced))
             left = _pending(store, home, areas)

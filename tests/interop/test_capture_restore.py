@@ -87,9 +87,8 @@ def capture(clone: Clone) -> dict[str, Any]:
 def restored(clone: Clone, path: Path, config: Mapping[str, str] | None = None) -> Clone:
     """Push, clone, pull there, restore the newest run into a new work tree, and return that."""
     clone.prov("push", "origin")
-    fresh = Clone.of(str(path / "hub.git"), path / "fresh")
-    for name, value in (config or {}).items():
-        fresh.git("config", name, value)
+    options = [f"--config={name}={value}" for name, value in (config or {}).items()]
+    fresh = Clone.of(str(path / "hub.git"), path / "fresh", *options)
     fresh.prov("pull")
     fresh.prov("restore", "last", "--worktree", str(path / "restored"))
     return Clone(path / "restored")
@@ -288,6 +287,17 @@ def lfs_pointers(clone: Clone) -> None:
 
 
 @state
+def links_where_the_system_has_none(clone: Clone) -> None:
+    """Links are plain files then, and stay links for git; new ones cannot be made."""
+    clone.git("config", "core.symlinks", "false")
+    for name in ("to-a", "to-sub"):
+        (clone.path / name).unlink()
+        clone.git("checkout", name)
+    clone.write("to-a", "b.py")
+    clone.write("new.py", "new\n")
+
+
+@state
 def detached(clone: Clone) -> None:
     clone.git("checkout", "--quiet", "--detach")
     clone.commit("on no branch", {"a.py": "committed on no branch\n"})
@@ -351,7 +361,8 @@ def test_restored_elsewhere_byte_for_byte(name: str, tmp_path: Path) -> None:
     assert run["source"].get("dirty", False) is (name != "clean")
     if name != "clean":
         assert capture(clone)["source"]["snapshot"] == run["source"]["snapshot"]
-    back = restored(clone, tmp_path)
+    links = clone.git("config", "--default", "true", "core.symlinks").strip()
+    back = restored(clone, tmp_path, {"core.symlinks": links})
     there = Clone(tmp_path / "fresh")
     there.prov("restore", "last")
     assert work_tree(there.path) == work_tree(back.path)
@@ -432,6 +443,78 @@ def test_filters_of_the_configuration(tmp_path: Path) -> None:
     assert work_tree(back.path) == work_tree(clone.path)
     clone.prov("restore", "last", "--worktree", str(tmp_path / "beside"))
     assert work_tree(tmp_path / "beside") == work_tree(clone.path)
+
+
+@pytest.mark.skipif(not shutil.which("git-lfs"), reason="needs git-lfs")
+def test_real_git_lfs(tmp_path: Path) -> None:
+    """Snapshots hold pointers; their content goes and comes as git-lfs has it go and come."""
+    clone = make_origin(tmp_path)
+    hub = f"file://{tmp_path}/hub.git"
+    clone.git("remote", "set-url", "origin", hub)
+    clone.git("lfs", "install", "--local")
+    clone.git("lfs", "track", "*.bin")
+    clone.commit("large files", {"model.bin": os.urandom(3000)})
+    clone.git("push", "--quiet", "origin", "main")
+    clone.write("model.bin", os.urandom(4000))
+    clone.write("new.bin", os.urandom(100))
+    run = capture(clone)
+    assert "source.tree" not in run["missing"]
+    snapshot = run["source"]["snapshot"]
+    pointer = clone.git("show", f"{snapshot}:new.bin")
+    assert "git-lfs" in pointer
+    clone.prov("restore", "last", "--worktree", str(tmp_path / "beside"))
+    assert work_tree(tmp_path / "beside") == work_tree(clone.path)
+    clone.prov("push", "origin")
+    fresh = Clone.of(hub, tmp_path / "fresh")
+    fresh.git("lfs", "install", "--local")
+    fresh.prov("pull")
+    fresh.prov("restore", "last", "--worktree", "../pointers", GIT_LFS_SKIP_SMUDGE="1")
+    assert (tmp_path / "pointers/new.bin").read_text() == pointer
+    clone.git("lfs", "push", "--all", "origin", snapshot)
+    fresh.prov("restore", "last", "--worktree", "../restored")
+    assert work_tree(tmp_path / "restored") == work_tree(clone.path)
+
+
+def test_line_ends_that_git_does_not_bring_back_are_told(tmp_path: Path) -> None:
+    """Where attributes say so, git keeps one kind of them, and checks out one kind."""
+    clone = make_origin(tmp_path)
+    clone.write(".gitattributes", "*.txt text eol=lf\n*.dos text eol=crlf\n")
+    clone.write("even.dos", "one\r\ntwo\r\n")
+    clone.write("even.txt", "one\ntwo\n")
+    clone.write("mixed.raw", "one\r\ntwo\n")
+    assert "source.tree" not in capture(clone)["missing"]
+    for name in ("mixed.txt", "mixed.dos"):
+        clone.write(name, "one\r\ntwo\n")
+    clone.write("other.txt", "one\r\ntwo\r\n")
+    run = capture(clone)
+    assert run["missing"]["source.tree"] == (
+        "line ends or filters keep git from bringing back as it was: mixed.dos and 2 more"
+    )
+    said = clone.prov("restore", "last", "--worktree", str(tmp_path / "there"))
+    assert run["missing"]["source.tree"] in said
+    assert (tmp_path / "there/mixed.dos").read_bytes() == b"one\r\ntwo\r\n"
+    assert (tmp_path / "there/mixed.txt").read_bytes() == b"one\ntwo\n"
+
+
+def test_filters_that_lose_something_are_told(tmp_path: Path) -> None:
+    clone = make_origin(tmp_path)
+    for name, value in {
+        "filter.strip.clean": "sed s/secret//",
+        "filter.strict.clean": "cat; echo",
+        "filter.strict.smudge": "false",
+        "filter.strict.required": "true",
+        "filter.two-way.clean": "tr a-z n-za-m",
+        "filter.two-way.smudge": "tr a-z n-za-m",
+    }.items():
+        clone.git("config", name, value)
+    clone.write(".gitattributes", "*.ipynb filter=strip\n*.x filter=strict\n*.y filter=two-way\n")
+    clone.write("plain.ipynb", "nothing to strip\n")
+    clone.write("word.y", "hello\n")
+    assert "source.tree" not in capture(clone)["missing"]
+    clone.write("out.ipynb", "a secret output\n")
+    assert "it was: out.ipynb" in capture(clone)["missing"]["source.tree"]
+    clone.write("word.x", "hello\n")
+    assert "it was: out.ipynb and 2 more" in capture(clone)["missing"]["source.tree"]
 
 
 class TestSubmodules:

@@ -1,7 +1,6 @@
 """Runs travel with ordinary git, whatever is in the way and whoever else is at it."""
 
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,35 +100,6 @@ def test_published_divergence_is_joined_by_the_same_commit(
     assert len(run_ids(here.store())) == 6
     assert here.prov_call("verify").returncode == 0
     assert here.git("fsck", "--strict", "--no-dangling") == ""
-
-
-def test_six_clones_that_push_at_once_lose_nothing(
-    clones: Callable[[str], Clone], server: Clone
-) -> None:
-    everyone = [clones(f"clone{number}") for number in range(6)]
-    expected: list[str] = []
-    for clone in everyone:
-        use_shard(clone.store(), "0b")
-        expected += record(clone.store(), 2)
-    outcomes = []
-
-    def push(clone: Clone) -> None:
-        for _ in range(10):
-            done = clone.prov_call("push")
-            if done.returncode == 0:
-                break
-        outcomes.append(done)
-
-    threads = [threading.Thread(target=push, args=(clone,)) for clone in everyone]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert [done.returncode for done in outcomes] == [0] * 6, [done.stderr for done in outcomes]
-    assert run_ids(server.store()) == sorted(expected)
-    everyone[0].prov("pull")
-    assert len(log(everyone[0])) == 12
-    assert everyone[0].prov_call("verify").returncode == 0
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import HealthCheck, Phase, event, example, given, settings
 from hypothesis import strategies as st
 
 from gitprov.policy.verify import verify
@@ -26,7 +26,7 @@ from tests.support.repositories import Clone, clean_environment
 from tests.support.runs import ledger_tips, record, run_ids, use_shard
 from tests.support.servers import bare_repository
 
-MOST_ROUNDS = 6
+MOST_ROUNDS = 10
 AREAS = ("ledger", "keep")
 
 
@@ -149,9 +149,16 @@ def world(topology: Topology) -> Iterator[World]:
             shutil.rmtree(folder)
 
 
+# Four clones that meet at two remotes: a join of each other's joins in every round, for ever, if
+# those that hold nothing new did not give way.
+AT_TWO = Topology(["05"] * 4, [[0, 1]] * 4)
+TWO_SIDES = [Step(n, action, n % 2) for n in range(4) for action in ("record", "push")]
+
+
 @given(topologies(), STEPS)
+@example(AT_TWO, TWO_SIDES)
 @settings(
-    max_examples=12,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],  # each step runs git: to shrink would take minutes

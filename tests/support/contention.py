@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.repositories import Clone, clean_environment
-from tests.support.runs import run_ids
 
 # Records a run and pushes it, as often as told, once it is told to begin. What could not be pushed
 # goes with the next run, or is tried again at the end, as a person would.
@@ -20,9 +19,11 @@ from pathlib import Path
 from gitprov.errors import StoreBusy
 from gitprov.store import sync
 from gitprov.store.store import Store
-from tests.support.runs import record
+from tests.support.runs import record, use_shard
 
 store = Store.open(Path(sys.argv[1]))
+if sys.argv[3]:
+    use_shard(store, sys.argv[3])
 commit = store.repository.git.run("rev-parse", "HEAD").decode().strip()
 attempts, once = 0, sync._push_once
 def counted(*arguments):
@@ -66,10 +67,13 @@ class Pushes(NamedTuple):
         return statistics.median(self.attempts)
 
 
-def push_at_once(folder: Path, url: str, *, clones: int, runs: int, timeout: float = 600) -> Pushes:
+def push_at_once(
+    folder: Path, url: str, *, clones: int, runs: int, shard: str = "", timeout: float = 600
+) -> Pushes:
     """Let so many clones push so many runs each, one by one, to the repository at `url`.
 
-    The caller sees to the repository; what all have pushed is in the result.
+    Each has a writer of its own, in the `shard` that is named or anywhere. The caller sees to the
+    repository; what all have pushed is in the result.
     """
     seed = Clone.make(folder / "seed")
     seed.git("remote", "add", "origin", url)
@@ -79,7 +83,7 @@ def push_at_once(folder: Path, url: str, *, clones: int, runs: int, timeout: flo
         for number in range(clones):
             path = folder / f"clone{number}"
             shutil.copytree(seed.path, path, symlinks=True)
-            command = [sys.executable, "-c", _WORKER, str(path), str(runs)]
+            command = [sys.executable, "-c", _WORKER, str(path), str(runs), shard]
             workers.append(
                 subprocess.Popen(
                     command, env=clean_environment(), stdin=subprocess.PIPE, text=True,
@@ -108,8 +112,3 @@ def push_at_once(folder: Path, url: str, *, clones: int, runs: int, timeout: flo
         for worker in workers:
             worker.kill()
             worker.wait()
-
-
-def present(server: Clone) -> list[str]:
-    """Return the runs that a remote has."""
-    return run_ids(server.store())

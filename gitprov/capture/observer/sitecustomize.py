@@ -10,14 +10,13 @@ Each process has a file of its own in `<journal>/reads/`, of one tuple a line, a
 `reads.Observer` tells, and ("end", whether it waited for processes) where it came to its end.
 """
 
-from __future__ import annotations
-
 import _frozen_importlib_external as importing
 import atexit
 import os
 import sys
 import time
 
+# Also Pythons that are too old to be observed (3.6, 3.7) find this file, and must read it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -72,7 +71,7 @@ def _observe(journal: str, top: str) -> None:
     observer.start()
 
 
-def _loaded(name: str, path: str) -> Any:
+def _loaded(name: str, path: str) -> "Any":
     loader = importing.SourceFileLoader(name, path)
     module = type(sys)(name)
     module.__file__ = path
