@@ -12,7 +12,7 @@ def test_the_demo_records_shares_and_verifies(tmp_path: Path) -> None:
         "$ git prov init",
         "accuracy=0.99",
         "uncommitted, kept in snapshot",
-        "sent 0 runs, 1 snapshot of uncommitted work to origin",
+        "sent 1 snapshot of uncommitted work to origin",
         "none failed",
     ):
         assert words in result.stdout
