@@ -42,7 +42,6 @@ def catch_up(store: Store, *, put_back: bool = True) -> CaughtUp:
         done.problems.append("refs were set back since; this is what they lead to now")
         return done
     _empty_journal(store, done)
-    _tell_losses(store, refs, marks, done)
     _take_in_fetched(store, refs, done)
     _record_rewrites(store, done)
     return done
@@ -87,14 +86,6 @@ def _put_back(store: Store, done: CaughtUp) -> bool:
         done.problems += put_back(store)
         return True
     return False
-
-
-def _tell_losses(store: Store, refs: Mapping[str, str], marks: HighWater, done: CaughtUp) -> None:
-    with _told(done, "what remotes have lost is not known"):
-        if fallen := marks.remotes_fallen(refs):
-            from gitprov.store.setbacks import losses  # noqa: PLC0415
-
-            done.problems += losses(store, fallen)
 
 
 def _take_in_fetched(store: Store, refs: Mapping[str, str], done: CaughtUp) -> None:

@@ -48,9 +48,10 @@ def move_refs(
         announcement.unlink(missing_ok=True)
     if result.returncode != 0:
         raise RefMoved(f"could not move refs: {last_line(result.stderr)}; see: git prov doctor")
-    HighWater(repository).remember({ref: new for ref, (_, new) in changes.items()})
     if fsync:
         _sync_folders(repository.common_dir, changes)
+    # Last: where power loss takes a move back, nothing is to say that it was made.
+    HighWater(repository).remember({ref: new for ref, (_, new) in changes.items()})
 
 
 def _sync_folders(common_dir: Path, refs: Iterable[str]) -> None:
