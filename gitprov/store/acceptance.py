@@ -18,6 +18,7 @@ from gitprov.model.wording import printable, run_line
 from gitprov.store.chain_checks import check_entry, check_keep, check_payload
 from gitprov.store.environment_trees import EnvironmentTrees
 from gitprov.store.git_locks import mend, release_dead_locks
+from gitprov.store.high_water import HighWater
 from gitprov.store.join import join_chains
 from gitprov.store.known_records import Arriving, KnownRecords
 from gitprov.store.ledger import list_entries, read_entries
@@ -182,6 +183,9 @@ class _Acceptance:
         written = pack.write(git, store.repository.common_dir, fsync=store.fsync)
         try:
             if tip != ours:
+                marks = HighWater(store.repository)
+                if ours is not None and not marks.reaches(tip, ours):
+                    marks.forget(shard.ref, fsync=store.fsync)
                 move_refs(
                     store.repository, {shard.ref: (ours, tip)}, lock=self._lock, fsync=store.fsync
                 )

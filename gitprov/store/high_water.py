@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gitprov.codec import canonical
 from gitprov.errors import MalformedRecord
+from gitprov.store.durable import write_durably
 from gitprov.store.refs import OURS, REMOTE, parse_shard
 from gitprov.store.repository import Repository
 
@@ -47,6 +48,16 @@ class HighWater:
                 if oid is not None:
                     self._tips[ref] = oid
             self._save()
+
+    def forget(self, ref: str, *, fsync: bool = True) -> None:
+        """Forget a ref that is about to move to where it does not reach its old end; durably.
+
+        Whoever dies between that move and the next mark must not seem to have set it back.
+        """
+        self._load()
+        if self._tips.pop(ref, None) is not None:
+            document = {"tips": self._tips, "fallen": self._fallen}
+            write_durably(self._path, canonical.encode(document), fsync=fsync)
 
     def ours_fallen(self, refs: Refs) -> list[Fallen]:
         """Return refs of ours that somebody has set back; note those that went forward."""
