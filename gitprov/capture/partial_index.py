@@ -22,6 +22,9 @@ _CONFIG = (
     "core.ignoreStat=false",
     "core.safecrlf=false",
     f"core.hooksPath={os.devnull}",
+    # Index and objects are read back at once, and kept elsewhere.
+    "core.looseCompression=0",
+    *syncing(fsync=False),
 )
 # Git takes from the index what is not checked out of these.
 _ATTRIBUTES = ":(top,glob)**/.gitattributes"
@@ -33,12 +36,9 @@ class PartialIndex:
     `env` says where objects are written. All methods raise GitFailed.
     """
 
-    def __init__(
-        self, repository: Repository, index: Path, env: Mapping[str, str], *, fsync: bool
-    ) -> None:
+    def __init__(self, repository: Repository, index: Path, env: Mapping[str, str]) -> None:
         self._repository = repository
         self._env = {**env, "GIT_INDEX_FILE": str(index)}
-        self._config = [*_CONFIG, *syncing(fsync=fsync)]
 
     def begin(self, status: Status, paths: Iterable[bytes]) -> None:
         """Have for `paths` what the user's index has, as `git status` saw it."""
@@ -85,4 +85,4 @@ class PartialIndex:
         self._git("update-index", "-z", *options, stdin=stdin)
 
     def _git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        return self._repository.git.run(*arguments, env=self._env, stdin=stdin, config=self._config)
+        return self._repository.git.run(*arguments, env=self._env, stdin=stdin, config=_CONFIG)

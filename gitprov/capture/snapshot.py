@@ -12,7 +12,7 @@ or since it stands in the index only, the object itself is looked at, and taken 
 holds a secret.
 """
 
-import zlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,9 +25,9 @@ from gitprov.capture.worktree import Status
 from gitprov.errors import GitFailed
 from gitprov.model.run import Omission
 from gitprov.store.changed_tree import ChangedTree, changed_tree
-from gitprov.store.durable import sync_file
-from gitprov.store.objects import Commit, GitObjects, TreeEntry, encode_commit, object_id
+from gitprov.store.objects import Commit, GitObjects, Object, TreeEntry, encode_commit, object_id
 from gitprov.store.repository import Repository
+from gitprov.store.snapshot_file import write_snapshot
 
 # How often git is asked to find the paths that it cannot add, among those that it was given.
 _MAX_TRIES = 100
@@ -57,7 +57,7 @@ def take_snapshot(
     time: int,
     redactor: Redactor,
 ) -> Snapshot:
-    """Return a snapshot of what `status` lists; its objects go to `workspace`/objects.
+    """Return a snapshot of what `status` lists; its objects go to `workspace`/snapshot.
 
     `base` and `time` are the commit's tree and date.
     Raises GitFailed or OSError where none can be made at all.
@@ -82,25 +82,30 @@ class _Snapshot:
         self._files = Selection(repository, status, check)
         env = repository.objects_environment(self._objects)
         self._fsync = repository.config.flag("prov.fsync", default=True)
-        self._index = PartialIndex(repository, workspace / "partial-index", env, fsync=self._fsync)
+        self._file = workspace / "snapshot"
+        self._index = PartialIndex(repository, workspace / "partial-index", env)
         self._reader = GitObjects(repository.git, env)
 
     def take(self, base: str, time: int) -> Snapshot:
         self._objects.mkdir()
-        self._index.begin(self._status, self._files.taken)
-        self._add(self._files.taken)
         try:
+            self._index.begin(self._status, self._files.taken)
+            self._add(self._files.taken)
             tree = self._tree_without_secrets(base)
-            self._complete(tree)
+            person = f"gitprov <unknown> {time} +0000".encode()
+            parents = (self._status.commit,) if self._status.commit else ()
+            commit = encode_commit(
+                Commit(tree.oid, parents, person, person, b"Snapshot of a dirty work tree\n")
+            )
+            write_snapshot(self._file, self._all(tree, commit), fsync=self._fsync)
+            altered = self._altered(tree)
         finally:
             self._reader.close()
-        person = f"gitprov <unknown> {time} +0000".encode()
-        parents = (self._status.commit,) if self._status.commit else ()
-        commit = Commit(tree.oid, parents, person, person, b"Snapshot of a dirty work tree\n")
-        oid = self._write("commit", encode_commit(commit))
+            shutil.rmtree(self._objects, ignore_errors=True)
+        oid = object_id("commit", commit)
         omitted = tuple(self._files.omitted.values())
         named = omitted[:_MAX_NAMED]
-        return Snapshot(oid, tree.oid, named, len(omitted) - len(named), self._altered(tree))
+        return Snapshot(oid, tree.oid, named, len(omitted) - len(named), altered)
 
     def _altered(self, tree: ChangedTree) -> tuple[bytes, ...]:
         """Return the files that a filter has changed, and that no filter changes back."""
@@ -147,17 +152,12 @@ class _Snapshot:
             for path, entry in tree.files.items()
             if entry.oid not in seen and entry.mode != _SUBMODULE
         }
-        removed = {}
+        removed = False
         for path, data in self._read(unseen):
             if found := self._check.in_content(path, data):
                 self._files.leave_out_secret(path, found, data)
-                removed[path] = unseen[path].oid
-        if not removed:
-            return tree
-        tree = self._tree(base)
-        for oid in set(removed.values()) - {entry.oid for entry in tree.files.values()}:
-            self._loose(oid).unlink(missing_ok=True)
-        return tree
+                removed = True
+        return self._tree(base) if removed else tree
 
     def _tree(self, base: str) -> ChangedTree:
         # Attributes of what is not checked out are in the index, too.
@@ -165,20 +165,19 @@ class _Snapshot:
         files = {path: entry for path, entry in self._index.entries() if path in taken}
         return changed_tree(self._reader, base, files, self._status.changed)
 
-    def _complete(self, tree: ChangedTree) -> None:
-        """Write the folders, and what of the files the user's store holds for the index only.
+    def _all(self, tree: ChangedTree, commit: bytes) -> Iterator[Object]:
+        """Yield what the snapshot has and its commit has not.
 
-        Such content (`git add`, not committed) is out of gc's reach only until the index changes.
+        Files that the user's store has for the index only, too (`git add`, not committed): they are
+        out of gc's reach only until the index changes.
         """
+        yield Object("commit", commit)
         for data in tree.trees.values():
-            self._write("tree", data)
-        absent = {
-            path: entry
-            for path, entry in tree.files.items()
-            if entry.mode != _SUBMODULE and not self._loose(entry.oid).exists()
-        }
-        for _, data in self._read(absent):
-            self._write("blob", data)
+            yield Object("tree", data)
+        files = {entry.oid: (path, entry) for path, entry in tree.files.items()}
+        kept = dict(item for item in files.values() if item[1].mode != _SUBMODULE)
+        for _, data in self._read(kept):
+            yield Object("blob", data)
 
     def _read(self, files: Mapping[bytes, TreeEntry]) -> Iterator[tuple[bytes, bytes]]:
         found = self._reader.read_many([entry.oid for entry in files.values()])
@@ -186,17 +185,3 @@ class _Snapshot:
             if read is None:
                 raise GitFailed(f"object {entry.oid} of the index is missing; see: git fsck")
             yield path, read.data
-
-    def _write(self, kind: str, data: bytes) -> str:
-        oid = object_id(kind, data)
-        path = self._loose(oid)
-        path.parent.mkdir(exist_ok=True)
-        whole = f"{kind} {len(data)}\0".encode() + data
-        # Nothing leads here before all is written; the folders are synced when the run ends.
-        path.write_bytes(zlib.compress(whole))
-        if self._fsync:
-            sync_file(path)
-        return oid
-
-    def _loose(self, oid: str) -> Path:
-        return self._objects / oid[:2] / oid[2:]

@@ -7,7 +7,6 @@ read.
 
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,7 +37,7 @@ class CapturedSource:
 def capture_source(
     repository: Repository, workspace: Path, redactor: Redactor | None = None
 ) -> CapturedSource:
-    """Return the source of the work tree; a snapshot's objects go to `workspace`/objects.
+    """Return the source of the work tree; a snapshot's objects go to `workspace`/snapshot.
 
     Files with secrets are left out of the snapshot; `redactor` says what is one, and is told.
 
@@ -65,7 +64,7 @@ def _without_patch_ids(
         return _captured(repository, workspace, status, patch_ids, redactor)
     except (GitprovError, OSError) as error:
         # What a snapshot that failed has left belongs to nothing.
-        shutil.rmtree(workspace / "objects", ignore_errors=True)
+        (workspace / "snapshot").unlink(missing_ok=True)
         source, missing = _described(repository, status or read_head(repository))
         if status is None:
             source = replace(source, dirty=True)  # as far as anybody knows

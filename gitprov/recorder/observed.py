@@ -20,6 +20,7 @@ from gitprov.model.run import RawText
 from gitprov.recorder.active import ActiveRun
 from gitprov.store.folders import files_among, read_folders
 from gitprov.store.objects import GitObjects
+from gitprov.store.snapshot_file import WithSnapshot
 
 MAX_BYTES = 1 << 20
 _FIELD = "source.reads"
@@ -123,7 +124,7 @@ class _SourceFiles:
         self._tree: str | None = source.get("tree")
         self._omitted = {item["path"] for item in source.get("omitted", ())}
         self._repository = run.store.repository
-        self._objects = run.contribution.journal.objects_dir
+        self._snapshot = run.contribution.journal.snapshot
         self._known: dict[str, bool] = {}
 
     def reads(self, paths: Iterable[str], prefixes: Iterable[str]) -> Reads:
@@ -140,9 +141,7 @@ class _SourceFiles:
         return Reads(found)
 
     def _look_up(self, tree: str, paths: Sequence[str], prefixes: Iterable[str]) -> bool:
-        dirty = self._objects.is_dir()
-        env = self._repository.objects_environment(self._objects) if dirty else None
-        reader = GitObjects(self._repository.git, env)
+        reader = WithSnapshot(GitObjects(self._repository.git), self._snapshot)
         try:
             there = files_among(reader, tree, map(os.fsencode, paths))
             own = {os.fsencode(prefix).rstrip(b"/") for prefix in prefixes}

@@ -7,7 +7,7 @@ One folder a run in `<common dir>/prov/journal/`, named by the run's id:
 - `events-…`    one file a process that contributes: parameters, metrics, inputs, … as frames
 - `environment/` the environment lock's files
 - `payload/…`   spooled files that become payload: the output, series, listings
-- `objects/`    git objects of the snapshot, in an object store of their own, out of gc's reach
+- `snapshot`    the objects of the snapshot, out of gc's reach
 - `finished`    empty until the run ends, then one frame with the finished document; once that is
                 durable, the run is acknowledged
 
@@ -18,7 +18,6 @@ import errno
 import os
 import shutil
 import time
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,11 +36,10 @@ from gitprov.store.liveness import (
     is_local,
 )
 from gitprov.store.objects import Object
+from gitprov.store.snapshot_file import read_snapshot
 
 _STARTED, _ALIVE, _FINISHED = "started", "alive", "finished"
 _RETIRED = ".done-"
-# The name of a loose object's file: its id without the two digits that name the folder.
-_REST_OF_ID = 38
 
 
 class Journal:
@@ -113,9 +111,8 @@ class JournalRun:
     @property
     def size(self) -> int:
         """The bytes of its files, as far as they count when it is drained."""
-        snapshot = self.objects_dir.rglob("*")
         payload = (self.path / "payload").glob("*")  # gone where a removal was cut short
-        return sum(path.stat().st_size for path in (*snapshot, *payload) if path.is_file())
+        return sum(path.stat().st_size for path in (self.snapshot, *payload) if path.is_file())
 
     @property
     def started(self) -> Document | None:
@@ -164,8 +161,7 @@ class JournalRun:
             payload = list((self.path / "payload").iterdir())
             for path in payload:
                 sync_file(path)
-            # Git has synced the snapshot's objects, and no folder.
-            sync_folders([*{path.parent for path in payload}, *self._folders(self.objects_dir)])
+            sync_folders({path.parent for path in payload})
         overwrite_durably(self.path / _FINISHED, encode_event(finished), fsync=self._fsync)
         if self._life is not None:
             self._life.end()
@@ -222,20 +218,13 @@ class JournalRun:
             yield from decode_events(path.read_bytes())
 
     @property
-    def objects_dir(self) -> Path:
-        """The object store of the run's snapshot."""
-        return self.path / "objects"
+    def snapshot(self) -> Path:
+        """The file with the objects of the run's snapshot; absent where there is none."""
+        return self.path / "snapshot"
 
     def snapshot_objects(self) -> Iterator[Object]:
-        """Yield the loose objects of the run's own object store."""
-        for path in sorted(self.objects_dir.glob("[0-9a-f][0-9a-f]/*")):
-            if len(path.name) != _REST_OF_ID:  # what a git that failed has left
-                continue
-            try:
-                header, _, content = zlib.decompress(path.read_bytes()).partition(b"\0")
-            except zlib.error as error:
-                raise StoreDamaged(f"{path} is damaged ({error})") from error
-            yield Object(header.split(b" ")[0].decode(), content)
+        """Yield the objects of the run's snapshot."""
+        yield from read_snapshot(self.snapshot)
 
     def discard(self) -> None:
         """Remove what there is of a run that could not begin, as far as that can be done."""

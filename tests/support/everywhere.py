@@ -13,6 +13,7 @@ from gitprov.codec.compression import decompress
 from gitprov.errors import MalformedRecord
 from tests.support.repositories import clean_environment
 
+_ZLIB = b"\x78"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
@@ -71,6 +72,9 @@ def _file(path: Path, place: str) -> Iterator[Content]:
 
 def _readable(data: bytes) -> Iterator[bytes]:
     yield data
+    if data.startswith(_ZLIB):
+        with suppress(zlib.error):
+            yield zlib.decompress(data)
     if data.startswith(_ZSTD):
         with suppress(MalformedRecord):
             yield decompress(data)

@@ -16,7 +16,9 @@ import pytest
 from gitprov.capture.secrets.scanner import Scanner
 from gitprov.capture.source import capture_source
 from gitprov.model.run import Omission, Source
+from gitprov.store.objects import object_id
 from gitprov.store.repository import Repository
+from gitprov.store.snapshot_file import read_snapshot
 from tests.support.repositories import Clone
 from tests.support.secrets import aws_key_id, github_token, password, private_key
 
@@ -40,8 +42,15 @@ class Captured:
         assert found.source is not None
         assert "source.tree" not in found.missing
         self.source: Source = found.source
-        self.store = workspace / "objects"
+        self.store = workspace / "unpacked"
         self._clone = clone
+        for item in read_snapshot(workspace / "snapshot"):
+            oid = object_id(item.type, item.data)
+            loose = self.store / oid[:2] / oid[2:]
+            loose.parent.mkdir(parents=True, exist_ok=True)
+            header = f"{item.type} {len(item.data)}\0".encode()
+            loose.write_bytes(zlib.compress(header + item.data))
+        assert not (workspace / "objects").exists()
 
     @property
     def omitted(self) -> dict[str, Omission]:

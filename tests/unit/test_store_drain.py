@@ -75,13 +75,12 @@ def finish_dirty(store: Store, clone: Clone, name: str, content: str) -> Journal
     shutil.rmtree(journal.path)
     journal.path.mkdir()
     captured = capture_source(Repository.discover(clone.path), journal.path)
-    objects = journal.path / "objects"
-    kept = journal.path.with_name("objects")
-    objects.rename(kept)
+    kept = journal.path.with_name("kept")
+    journal.snapshot.rename(kept)
     shutil.rmtree(journal.path)
     assert captured.source is not None
     journal = finish(store, id=run_id, source=to_document(captured.source))
-    kept.rename(objects)
+    kept.rename(journal.snapshot)
     return journal
 
 
@@ -198,9 +197,7 @@ def test_run_in_both_places_that_is_damaged_holds_nothing_up(
         patch.setattr(JournalRun, "retire", None)
         with pytest.raises(TypeError):
             drain(store)
-    folder = run.path / "objects" / "ab"
-    folder.mkdir(parents=True)
-    (folder / ("c" * 38)).write_bytes(b"no zlib")
+    run.snapshot.write_bytes(b"no zlib")
     late = finish(store)
     assert drain(store).recorded == [late.id]
     assert waiting(store) == []
@@ -359,9 +356,7 @@ def test_run_in_the_folder_of_another_is_set_aside(store: Store) -> None:
 
 def test_damaged_snapshot_is_set_aside(store: Store) -> None:
     bad, good = finish(store), finish(store)
-    folder = bad.path / "objects" / "ab"
-    folder.mkdir(parents=True)
-    (folder / ("c" * 38)).write_bytes(b"no zlib")
+    bad.snapshot.write_bytes(b"no zlib")
     done = drain(store)
     assert (done.recorded, list(done.rejected)) == ([good.id], [bad.id])
 

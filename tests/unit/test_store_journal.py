@@ -14,6 +14,8 @@ from gitprov.errors import StoreDamaged
 from gitprov.model.ids import new_id
 from gitprov.store.journal import Journal, JournalRun
 from gitprov.store.liveness import current_process, is_local
+from gitprov.store.objects import Object
+from gitprov.store.snapshot_file import write_snapshot
 from tests.support.repositories import clean_environment
 
 EVENTS = [{"event": "params", "params": {"number": number}} for number in range(4)]
@@ -187,14 +189,20 @@ def test_damaged_files_are_named(run: JournalRun) -> None:
 
 def test_snapshot_objects(run: JournalRun) -> None:
     assert list(run.snapshot_objects()) == []
-    folder = run.objects_dir / "ab"
-    folder.mkdir(parents=True)
-    (folder / ("c" * 38)).write_bytes(zlib.compress(b"blob 5\0a\0b\0c"))
-    ((found),) = run.snapshot_objects()
-    assert found == ("blob", b"a\0b\0c")
-    (folder / ("d" * 38)).write_bytes(b"no zlib")
-    with pytest.raises(StoreDamaged, match="is damaged"):
-        list(run.snapshot_objects())
+    objects = [Object("blob", b"a\0b\0c"), Object("tree", b""), Object("commit", b"c" * 1000)]
+    write_snapshot(run.snapshot, objects, fsync=True)
+    assert list(run.snapshot_objects()) == objects
+    whole = run.snapshot.read_bytes()
+    for damaged in (
+        b"no zlib",
+        whole[:-3],
+        zlib.compress(b"blob 5\0a\0b"),
+        zlib.compress(b"blob x\0a"),
+        zlib.compress(b"blob 5"),
+    ):
+        run.snapshot.write_bytes(damaged)
+        with pytest.raises(StoreDamaged, match="is damaged"):
+            list(run.snapshot_objects())
 
 
 def test_interrupt_while_the_file_is_written_leaves_the_old_one(run: JournalRun) -> None:
