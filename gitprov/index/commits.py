@@ -11,8 +11,17 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from gitprov.errors import GitFailed
+from gitprov.index.changed_paths import signature
+from gitprov.index.database import fill
 from gitprov.store.git import Git
-from gitprov.store.patch_ids import content_sizes, diffing, patch_ids, series_patch_ids
+from gitprov.store.patch_ids import (
+    FileChange,
+    content_sizes,
+    diffing,
+    file_changes,
+    patch_ids,
+    series_patch_ids,
+)
 
 _FORMAT = "--format=%H %T %ct %P"
 # So many diffs are made for one question, of the newest commits: a second or so for 1,000.
@@ -84,13 +93,25 @@ class Commits:
             fresh = [(tree, base) for tree, base in fresh if batch[tree] != base]
         return {names[name]: patch_id for name, patch_id in found.items() if patch_id}
 
+    def signatures(self, commits: Iterable[CommitInfo]) -> set[int]:
+        """Return the signatures of what commits change, of those whose patch ids were made."""
+        fill(self._index, "asked", (commit.oid for commit in commits))
+        rows = self._index.execute("SELECT paths FROM patches JOIN temp.asked USING (name)")
+        return {row[0] for row in rows}
+
+    def changes(self, commits: Sequence[CommitInfo]) -> dict[str, list[FileChange]]:
+        """Return the files that commits change; of none where a folder is not here."""
+        with suppress(GitFailed):
+            return file_changes(self._git, [commit.oid for commit in commits])
+        return {}
+
     def nearest(self, commits: Iterable[str]) -> str | None:
-        """Return the one of the commits that reaches the others, or one that none reaches."""
+        """Return the one of the commits that reaches all others; None where there is no such."""
         oids = sorted(commits)
         if len(oids) < 2:  # noqa: PLR2004
             return next(iter(oids), None)
         found = self._git.call("merge-base", "--independent", *oids).stdout.split()
-        return found[0].decode("ascii") if found else None
+        return found[0].decode("ascii") if len(found) == 1 else None
 
     def branches(self, *, holding: str | None = None, without: str | None = None) -> dict[str, str]:
         """Return branches, here and at remotes, and where they end: that hold a commit, or do not.
@@ -152,39 +173,32 @@ class Commits:
         if not names:
             return {}
         try:
-            sizes = content_sizes(self._git, names.values())
+            changes = file_changes(self._git, names.values())
+            sizes = content_sizes(self._git, changes)
             small = [
                 asked for asked, size in sizes.items() if size is not None and size < MAX_BYTES
             ]
             made = make(self._git, small)
         except GitFailed:  # a folder is not here
             return {}
-        return self._keep(
-            {
-                name: made.get(asked.split()[0], "")
-                for name, asked in names.items()
-                if sizes[asked] is not None
-            }
-        )
+        rows = [
+            (name, made.get(asked.split()[0], ""), signature(file.path for file in changes[asked]))
+            for name, asked in names.items()
+            if sizes[asked] is not None
+        ]
+        with suppress(sqlite3.OperationalError):  # in use, or on a full disk: made again next time
+            self._index.execute("BEGIN IMMEDIATE")
+            self._index.executemany("INSERT OR REPLACE INTO patches VALUES (?, ?, ?)", rows)
+            self._index.execute("COMMIT")
+        return {name: patch_id for name, patch_id, _ in rows}
 
     def _kept(self, names: Sequence[str]) -> dict[str, str]:
         if not names:
             return {}
-        self._index.execute("CREATE TEMP TABLE IF NOT EXISTS asked (name TEXT PRIMARY KEY)")
-        self._index.execute("DELETE FROM temp.asked")
-        self._index.executemany(
-            "INSERT OR IGNORE INTO temp.asked VALUES (?)", ((name,) for name in names)
-        )
+        fill(self._index, "asked", names)
         return dict(
             self._index.execute("SELECT name, patch_id FROM patches JOIN temp.asked USING (name)")
         )
-
-    def _keep(self, made: dict[str, str]) -> dict[str, str]:
-        with suppress(sqlite3.OperationalError):  # in use, or on a full disk: made again next time
-            self._index.execute("BEGIN IMMEDIATE")
-            self._index.executemany("INSERT OR REPLACE INTO patches VALUES (?, ?)", made.items())
-            self._index.execute("COMMIT")
-        return made
 
 
 def _lines(names: Iterable[str]) -> bytes:

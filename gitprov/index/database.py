@@ -26,7 +26,7 @@ from gitprov.store.ledger import Entry, list_entries, read_entries
 from gitprov.store.refs import LEDGER, list_refs
 from gitprov.store.store import Store
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _SCHEMA = """
 CREATE TABLE tips (ref TEXT PRIMARY KEY, oid TEXT NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -52,7 +52,7 @@ CREATE TABLE rewrites (
 );
 CREATE INDEX rewrites_record ON rewrites (record);
 CREATE INDEX rewrites_entry ON rewrites (entry);
-CREATE TABLE patches (name TEXT PRIMARY KEY, patch_id TEXT NOT NULL);
+CREATE TABLE patches (name TEXT PRIMARY KEY, patch_id TEXT NOT NULL, paths INTEGER NOT NULL);
 CREATE INDEX fields_run ON fields (run);
 CREATE INDEX fields_number ON fields (name, number);
 CREATE INDEX fields_text ON fields (name, text);
@@ -105,6 +105,20 @@ def index_state(store: Store) -> Literal["none", "level", "behind", "damaged"]:
         return "behind"  # in use, or its last writer was killed
     except sqlite3.DatabaseError:
         return "damaged"
+
+
+def fill(connection: sqlite3.Connection, table: str, names: Iterable[str]) -> None:
+    """Put names into a temporary table that has nothing else in it."""
+    connection.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS {table} (name TEXT PRIMARY KEY) WITHOUT ROWID"
+    )
+    connection.execute("BEGIN")  # one by one, they would take five times as long
+    connection.execute(f"DELETE FROM temp.{table}")  # noqa: S608 -- names of our own
+    connection.executemany(
+        f"INSERT OR IGNORE INTO temp.{table} VALUES (?)",  # noqa: S608
+        ((name,) for name in names),
+    )
+    connection.execute("COMMIT")
 
 
 def _shallow_fingerprint(store: Store) -> str:

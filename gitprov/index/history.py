@@ -1,6 +1,5 @@
 """Runs in order: the newest, those of commits, those that a query picks, one by its name."""
 
-import os
 import re
 import sqlite3
 from collections import defaultdict
@@ -11,7 +10,7 @@ from typing import Any
 
 from gitprov.codec.records import Decoded, decode_record
 from gitprov.errors import AmbiguousRun, ObjectMissing, UnknownRevision, UnknownRun
-from gitprov.index.database import open_index
+from gitprov.index.database import fill, open_index
 from gitprov.index.links import Links, surest
 from gitprov.index.origins import Origin, find_origins
 from gitprov.model.ids import SHORT_LENGTH, is_id, is_prefix
@@ -27,7 +26,7 @@ _LAST = re.compile(r"last(?:~([0-9]{1,9}))?\Z")
 _NEWEST_FIRST = "ORDER BY started_ns DESC, id"
 _PAGE = 500
 _MAX_TIPS = 20
-_MADE_FROM_WANTED = """(source_commit IN (SELECT oid FROM temp.wanted) OR EXISTS
+_MADE_FROM_WANTED = """(source_commit IN (SELECT name FROM temp.wanted) OR EXISTS
     (SELECT 1 FROM temp.linked WHERE oid = source_commit AND tree IS source_tree))"""
 
 
@@ -254,16 +253,11 @@ class History:
             raise UnknownRevision(
                 f"git knows no commit or range {' '.join(revisions)}; see: git log --oneline"
             )
-        self._index.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (oid TEXT PRIMARY KEY)")
-        self._index.execute("DELETE FROM temp.wanted")
-        self._index.executemany(
-            "INSERT OR IGNORE INTO temp.wanted VALUES (?)",
-            ((os.fsdecode(line),) for line in result.stdout.split()),
-        )
+        fill(self._index, "wanted", result.stdout.decode("ascii").split())
 
     def _store_linked(self, revisions: Sequence[str]) -> None:
         """Put the sources that the wanted commits stand for into a table of their own."""
-        origins = find_origins(self._index, "source_commit NOT IN (SELECT oid FROM temp.wanted)")
+        origins = find_origins(self._index, "source_commit NOT IN (SELECT name FROM temp.wanted)")
         named = self._store.repository.git.run("rev-parse", "--revs-only", *revisions)
         resolved = named.decode("ascii").split()
         ends = [oid for oid in resolved if not oid.startswith("^")]

@@ -73,7 +73,7 @@ class Links:
         """Return the commits in this clone that took the place of sources, on a branch or not."""
         standing = self._standing_for({origin.commit for origin in origins})
         present = self._commits.present(oid for ways in standing.values() for oid in ways)
-        return {
+        found = {
             origin: [
                 SourceLink(place, "rewritten", place, steps)
                 for place, steps in standing[origin.commit].items()
@@ -81,6 +81,7 @@ class Links:
             ]
             for origin in origins
         }
+        return {origin: links for origin, links in found.items() if links}
 
     def _search(
         self,

@@ -1,19 +1,23 @@
 """Squash merges: commits that change all that a branch has changed since it left a history.
 
 Where the branch ended when it was merged is written nowhere: it may have gone on since, or be
-gone. So each state of it that holds a source is compared. One that goes on after such a merge, and
-is merged so once more, has left the history at its own state of then.
+gone. So each state of a branch with sources is compared, if it changes the files that a commit of
+the history changes. A branch that goes on after such a merge, and is merged so once more, has left
+the history at its own state of then.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from gitprov.index.changed_paths import Commit, signatures
 from gitprov.index.commits import CommitInfo, Commits
 
 _DAY = 86400
-# So many states of branches are compared, ends of branches first.
-_MAX_STATES = 2000
+# So many states of branches are looked at, ends of branches first.
+_MAX_STATES = 5000
+# So many of those of which it is not known what they change, as above a merge.
+_MAX_UNKNOWN = 200
 # A branch that has taken in others as often as that is no branch of somebody's work.
 _MAX_BORDERS = 32
 _MAX_MERGES_OF_A_BRANCH = 10
@@ -46,7 +50,7 @@ def find_squashes(
     ids; `beyond` has the commits of branches that this history does not reach, parents first.
     """
     places = {commit.oid: number for number, commit in enumerate(candidates)}
-    matching = _Matching(commits, candidates, patched, places)
+    matching = _Matching(commits, candidates, patched, beyond, places)
     waiting = list(_states(commits, candidates, beyond, sources))
     matched: dict[_State, list[CommitInfo]] = {}
     for _ in range(_MAX_MERGES_OF_A_BRANCH):
@@ -54,21 +58,23 @@ def find_squashes(
         if not fresh:
             break
         matched |= fresh
-        merged = {state.end.oid: state.end for state in matched}
-        waiting = list(_since_merged(beyond, merged, [state.end for state in waiting]))
+        ends = {state.end.oid: state.end for state in matched}
+        waiting = list(_since_merged(beyond, ends, [state.end for state in waiting]))
+    by_end: dict[str, list[_State]] = defaultdict(list)
+    for state in matched:
+        by_end[state.end.oid].append(state)
+    histories = {oid: _history(oid, beyond) for oid in by_end}
     found: dict[str, list[Squash]] = defaultdict(list)
-    histories = {state.end.oid: _history(state.end.oid, beyond) for state in matched}
     for state, merges in matched.items():
         held = histories[state.end.oid]
+        merged = [other for oid in held & by_end.keys() - {state.end.oid} for other in by_end[oid]]
+        # What the branch has taken in, or was merged before, is not part of this one.
+        place = places.get(state.base.oid, -1)
         before = [
             histories[other.end.oid]
-            for other, firsts in matched.items()
-            if other.end.oid in held - {state.end.oid}
-            and (
-                other.end == state.base
-                or places[firsts[0].oid] <= places.get(state.base.oid, -1)
-            )
-        ]  # fmt: skip
+            for other in merged
+            if other.end == state.base or places[matched[other][0].oid] <= place
+        ]
         for oid in held.difference(*before).intersection(sources):
             found[oid] += [Squash(merge, state.end.oid) for merge in merges]
     return found
@@ -82,10 +88,14 @@ class _Matching:
         commits: Commits,
         candidates: Sequence[CommitInfo],
         patched: Mapping[str, Sequence[CommitInfo]],
+        beyond: Mapping[str, CommitInfo],
         places: Mapping[str, int],
     ) -> None:
         self._commits = commits
         self._patched = patched
+        self._beyond = [Commit(oid, commit.parents) for oid, commit in beyond.items()]
+        self._changes = commits.changes(list(beyond.values()))
+        self._wanted = commits.signatures(candidates)
         self._places = places
         self._by_tree: dict[str, list[CommitInfo]] = defaultdict(list)
         for commit in candidates:
@@ -97,7 +107,9 @@ class _Matching:
         same = {state: self._by_tree.get(state.end.tree, ()) for state in states}
         below = {merge.oid: merge.parents[0] for found in same.values() for merge in found}
         parents = self._commits.present(below.values())
-        series = self._commits.series((state.end.tree, state.base.tree) for state in states)
+        series = self._commits.series(
+            (state.end.tree, state.base.tree) for state in self._likely(states)
+        )
         found = {}
         for state, merges in same.items():
             patch_id = series.get((state.end.tree, state.base.tree), "")
@@ -115,6 +127,16 @@ class _Matching:
                 found[state] = sorted(after.values(), key=lambda merge: self._places[merge.oid])
         return found
 
+    def _likely(self, states: Sequence[_State]) -> Iterator[_State]:
+        """Yield the states that change the files that some commit changes."""
+        told = signatures(self._beyond, self._changes, {state.base.oid for state in states})
+        unknown = 0
+        for state in states:
+            known = told.get((state.base.oid, state.end.oid))
+            unknown += known is None
+            if known in self._wanted or (known is None and unknown <= _MAX_UNKNOWN):
+                yield state
+
 
 def _states(
     commits: Commits,
@@ -122,14 +144,18 @@ def _states(
     beyond: Mapping[str, CommitInfo],
     sources: Collection[str],
 ) -> Iterator[_State]:
-    """Yield the states of branches that hold sources and change anything, ends first."""
-    holding, parents = set[str](), set[str]()
+    """Yield the states of branches with sources that change anything, ends first."""
+    related, parents = set[str](), set[str]()
     for commit in beyond.values():
         parents.update(commit.parents)
-        if commit.oid in sources or not holding.isdisjoint(commit.parents):
-            holding.add(commit.oid)
+        if commit.oid in sources or not related.isdisjoint(commit.parents):
+            related.add(commit.oid)
+    # What was merged below a source is where the rest of its branch has left the history.
+    for commit in reversed(list(beyond.values())):
+        if commit.oid in related:
+            related.update(parent for parent in commit.parents if parent in beyond)
     latest = max(commit.time for commit in candidates) + _DAY
-    ends = [beyond[oid] for oid in holding if beyond[oid].time <= latest]
+    ends = [beyond[oid] for oid in related if beyond[oid].time <= latest]
     ends.sort(key=lambda commit: (commit.oid in parents, -commit.time, commit.oid))
     del ends[_MAX_STATES:]
     left = bases(commits, beyond, [end.oid for end in ends])

@@ -7,7 +7,8 @@ two clones agree. Commits that change nothing, and merges, have none. Nothing is
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from gitprov.store.git import Git
 
@@ -40,6 +41,14 @@ _SETTINGS = (
     "diff.suppressBlankEmpty=false",
     f"core.attributesFile={os.devnull}",
 )
+
+
+class FileChange(NamedTuple):
+    """A path as git quotes it, and the mode and object there, before and after."""
+
+    path: bytes
+    before: tuple[str, str]
+    after: tuple[str, str]
 
 
 def diffing(git: Git) -> Git:
@@ -85,25 +94,34 @@ def _made(git: Git, diff: tuple[str, ...], names: Iterable[str]) -> dict[str, st
     return {name: patch_id for patch_id, name in pairs}
 
 
-def content_sizes(git: Git, names: Iterable[str]) -> dict[str, int | None]:
-    """Return how many bytes differing files have, before and after, of commits or pairs of trees.
+def file_changes(git: Git, names: Iterable[str]) -> dict[str, list[FileChange]]:
+    """Return the files that commits change, or in which pairs of trees `<tree> <base>` differ.
 
-    None where some are not here, as in a partial clone. Raises GitFailed where a folder is not.
+    Merges change none. Raises GitFailed where a folder is not here.
     """
-    git = diffing(git)
-    files: dict[str, list[str]] = {name: [] for name in names}
+    found: dict[str, list[FileChange]] = {name: [] for name in names}
     options = ("--root", "-r", "--raw", "--no-abbrev", "--no-renames", "--stdin")
-    changed: list[str] = []
-    for line in git.run("diff-tree", *options, stdin=_lines(files)).splitlines():
+    changes: list[FileChange] = []
+    for line in diffing(git).run("diff-tree", *options, stdin=_lines(found)).splitlines():
         if line.startswith(b":"):
-            before, after, old, new, *_ = line[1:].decode("ascii", "replace").split()
-            changed += [oid for mode, oid in ((before, old), (after, new)) if mode in _FILE_MODES]
+            about, path = line[1:].split(b"\t", 1)
+            mode, new_mode, old, new, _ = about.decode("ascii").split()
+            changes.append(FileChange(path, (mode, old), (new_mode, new)))
         else:
-            changed = files[line.decode("ascii")]
-    known = _sizes(git, {oid for changed in files.values() for oid in changed})
-    found = {name: [known.get(oid) for oid in changed] for name, changed in files.items()}
+            changes = found[line.decode("ascii")]
+    return found
+
+
+def content_sizes(git: Git, changes: Mapping[str, Sequence[FileChange]]) -> dict[str, int | None]:
+    """Return how many bytes changed files have, before and after; None where some are not here."""
+    files = {
+        name: [oid for change in each for mode, oid in change[1:] if mode in _FILE_MODES]
+        for name, each in changes.items()
+    }
+    known = _sizes(diffing(git), {oid for found in files.values() for oid in found})
+    sizes = {name: [known.get(oid) for oid in found] for name, found in files.items()}
     return {
-        name: None if None in sizes else sum(filter(None, sizes)) for name, sizes in found.items()
+        name: None if None in found else sum(filter(None, found)) for name, found in sizes.items()
     }
 
 

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from gitprov.index import commits as index_commits
+from gitprov.index.database import open_index
 from gitprov.index.history import History
+from gitprov.index.links import Links
+from gitprov.index.origins import find_origins
 from gitprov.model.rewrite import Replacement
 from gitprov.model.source_link import SourceLink
 from gitprov.recorder.rewriting import record_map
@@ -29,15 +32,20 @@ class Place:
 
     def commit(self, files: dict[str, str], *, after: int = 60) -> str:
         """Commit so many seconds after the last one."""
-        self.now += after
         for name, content in files.items():
             self.clone.write(name, content)
-        date = f"@{self.now} +0000"
         self.clone.git("add", "--all")
-        self.clone.git(
-            "commit", "--quiet", "--allow-empty", "-m", f"at {self.now}",
-            GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date,
-        )  # fmt: skip
+        return self.made("commit", "--quiet", "--allow-empty", "-m", "a commit", after=after)
+
+    def merge(self, name: str) -> str:
+        """Merge a branch, as it is."""
+        return self.made("merge", "--quiet", "--no-ff", "--no-edit", name, after=60)
+
+    def made(self, *command: str, after: int) -> str:
+        """Run what makes a commit, so many seconds after the last one."""
+        self.now += after
+        date = f"@{self.now} +0000"
+        self.clone.git(*command, GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date)
         return self.oid("HEAD")
 
     def run(self, commit: str, uncommitted: str | None = None, **source: Any) -> str:
@@ -211,6 +219,20 @@ class TestInferred:
         assert place.listed("main") == {run: None}
         assert place.listed("main~1..main") == {}
 
+    def test_a_merge_of_what_is_there(self, place: Place) -> None:
+        """It changes nothing that the history does not have: no single commit stands for it."""
+        place.branch("topic")
+        one = place.commit({"one.py": "1\n"})
+        place.branch("other")
+        other = place.commit({"other.py": "1\n"}, after=0)
+        run = place.run(place.merge(one))
+        place.clone.git("checkout", "--quiet", "main")
+        place.clone.git("branch", "--quiet", "-f", "other", other)
+        place.merge("topic")
+        place.commit({"more.py": "1\n"})
+        place.merge("other")
+        assert place.kinds(run) == {}
+
     def test_source_that_is_gone(self, place: Place) -> None:
         """The record alone says what to look for."""
         wanted = place.commit({"a.py": "1\n"})
@@ -307,3 +329,13 @@ class TestUncommitted:
 def test_a_run_without_a_commit_has_no_links(place: Place) -> None:
     runs = [record(place.store)[0], record(place.store, source={"tree": "1" * 40})[0]]
     assert [place.links(run) for run in runs] == [[], []]
+
+
+def test_sources_that_nothing_took_the_place_of_are_left_out(place: Place) -> None:
+    """Whoever asks reads the runs of what is named, and most have no links."""
+    place.run(place.commit({"a": "1"}))
+    index = open_index(place.store)
+    origins = find_origins(index, "TRUE")
+    assert len(origins) == 1
+    assert Links(place.store, index).rewritten(origins) == {}
+    index.close()

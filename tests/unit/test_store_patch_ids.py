@@ -8,7 +8,7 @@ import pytest
 
 from gitprov.errors import GitFailed
 from gitprov.store.git import Git
-from gitprov.store.patch_ids import content_sizes, patch_ids, series_patch_ids
+from gitprov.store.patch_ids import content_sizes, file_changes, patch_ids, series_patch_ids
 from tests.support.repositories import Clone, clean_environment
 
 
@@ -42,6 +42,10 @@ def series(clone: Clone, pairs: Iterable[tuple[str, str]]) -> list[str]:
     asked = [(tree(clone, name), tree(clone, base)) for name, base in pairs]
     made = series_patch_ids(git(clone), [f"{new} {base}" for new, base in asked])
     return [made[new] for new, _ in asked]
+
+
+def sizes(clone: Clone, names: Iterable[str]) -> dict[str, int | None]:
+    return content_sizes(git(clone), file_changes(git(clone), names))
 
 
 def commits(clone: Clone) -> list[str]:
@@ -105,7 +109,7 @@ def test_sizes(clone: Clone) -> None:
     first, *made = commits(clone)
     before, lines = len("print('trained')\n"), len("one\n\n two\n")
     asked = [first, *made, f"{tree(clone, 'HEAD')} {tree(clone, 'HEAD~3')}"]
-    assert content_sizes(git(clone), asked) == dict(
+    assert sizes(clone, asked) == dict(
         zip(
             asked,
             [before, before + lines + 2, 256, 512 + lines + 4, before + 4 + 2 + 256],
@@ -114,11 +118,32 @@ def test_sizes(clone: Clone) -> None:
     )
 
 
+def test_changed_files(clone: Clone) -> None:
+    first, lines, *_, last = commits(clone)
+    clone.git("checkout", "--quiet", "-b", "topic", first)
+    clone.commit("one", {"one.py": "1\n"})
+    clone.git("merge", "--quiet", "--no-edit", lines)
+    merge = clone.git("rev-parse", "HEAD").strip()
+    pair = f"{tree(clone, last)} {tree(clone, first)}"
+    found = file_changes(git(clone), [lines, merge, last, pair])
+    paths = {name: [change.path for change in changes] for name, changes in found.items()}
+    quoted = rb'"a b\n.py"'
+    assert paths == {
+        lines: [quoted, b"empty", b"train.py"],
+        merge: [],
+        last: [b"a.bin", b"train.py"],
+        pair: [quoted, b"a.bin", b"empty", b"train.py"],
+    }
+    (change,) = [change for change in found[last] if change.path == b"train.py"]
+    assert change.after == ("100644", clone.git("rev-parse", f"{last}:train.py").strip())
+    assert change.before == ("100644", clone.git("rev-parse", f"{last}^:train.py").strip())
+
+
 def test_a_submodule_has_no_size(clone: Clone) -> None:
     clone.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},library")
     clone.git("commit", "--quiet", "-m", "a library")
     oid = clone.git("rev-parse", "HEAD").strip()
-    assert content_sizes(git(clone), [oid]) == {oid: 0}
+    assert sizes(clone, [oid]) == {oid: 0}
     assert len(patch_ids(git(clone), [oid])[oid]) == 40
 
 
@@ -130,11 +155,10 @@ def test_nothing_is_fetched(clone: Clone, tmp_path: Path) -> None:
     options = ("--filter=blob:none", "--no-checkout")
     partial = Clone.of(f"file://{clone.path}", tmp_path / "partial", *options)
     oids = clone.git("rev-list", "HEAD").split()
-    assert content_sizes(git(partial), oids) == dict.fromkeys(oids)
+    assert sizes(partial, oids) == dict.fromkeys(oids)
     with pytest.raises(GitFailed):
         patch_ids(git(partial), oids[:1])
     missing = partial.git("rev-list", "--objects", "--missing=print", "HEAD")
     assert missing.count("?") == 8
     partial.git("checkout", "--quiet", "HEAD")
-    sizes = content_sizes(git(partial), oids)
-    assert sizes == {**dict.fromkeys(oids), oids[0]: 2}
+    assert sizes(partial, oids) == {**dict.fromkeys(oids), oids[0]: 2}
