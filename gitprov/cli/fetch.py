@@ -8,6 +8,7 @@ import typer
 
 from gitprov.cli.catching_up import current_store
 from gitprov.cli.finding import find_run
+from gitprov.cli.progress import progress_bar
 from gitprov.cli.remotes import chosen_remote, fail_on
 from gitprov.cli.terminal import verb
 from gitprov.errors import InputError
@@ -53,7 +54,9 @@ def fetch(
         name = chosen_remote(store.repository, remote)
         if not places:
             raise InputError(f"no run is recorded here since {since}; newer ones: git prov pull")
-        done = pull_payload(store, name, sorted(f"{place}*" for place in places))
+        with progress_bar() as watch:
+            patterns = sorted(f"{place}*" for place in places)
+            done = pull_payload(store, name, patterns, watch=watch)
     print(f"logs and series of {plural(len(places), 'chain')} from {name}")
     fail_on(done.refused, f"{name} has chains that break the format; they were left out")
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gitprov.cli.catching_up import current_store, note_links, warn
+from gitprov.cli.progress import progress_bar
 from gitprov.cli.remotes import (
     Remote,
     accepted_document,
@@ -31,7 +32,9 @@ def pull(
     """Fetch runs and their sources from a remote, check them, and take them in."""
     with current_store() as store:
         name = chosen_remote(store.repository, remote)
-        done = pull_chains(store, name, AREAS if payload else ("ledger", "keep"))
+        with progress_bar() as watch:
+            areas = AREAS if payload else ("ledger", "keep")
+            done = pull_chains(store, name, areas, watch=watch)
         warn(done.lost)
         note_links(store)
     if as_json:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gitprov.cli.catching_up import current_store
+from gitprov.cli.progress import progress_bar
 from gitprov.cli.remotes import (
     Remote,
     chosen_remote,
@@ -14,7 +15,7 @@ from gitprov.cli.remotes import (
     refusals,
 )
 from gitprov.cli.terminal import Json, verb
-from gitprov.store.sync import preview, shared_areas
+from gitprov.store.publishing import preview, shared_areas
 from gitprov.store.sync import push as push_chains
 from gitprov.views.json import json_line
 
@@ -37,7 +38,11 @@ def push(
     with current_store() as store:
         name = chosen_remote(store.repository, remote)
         areas = shared_areas(store.repository.config)
-        done = preview(store, name, areas) if dry_run else push_chains(store, name, areas)
+        if dry_run:
+            done = preview(store, name, areas)
+        else:
+            with progress_bar() as watch:
+                done = push_chains(store, name, areas, watch=watch)
     if as_json:
         print(json_line({"schema": "push.1", "dry_run": dry_run, **pushed_document(done, name)}))
     else:

@@ -10,8 +10,8 @@ from gitprov.errors import RemoteFailed
 from gitprov.model.wording import plural, printable, size_text
 from gitprov.store.acceptance import Accepted
 from gitprov.store.home import home_of
+from gitprov.store.publishing import Pushed
 from gitprov.store.repository import Repository
-from gitprov.store.sync import Pushed
 
 Remote = Annotated[
     str | None, typer.Argument(help="The remote; by default that of the branch, or origin.")
@@ -76,6 +76,7 @@ def accepted_document(done: Accepted, remote: str) -> dict[str, Any]:
 def refusals(done: Pushed, remote: str) -> list[str]:
     """Return what was refused, and what to do about it, in words."""
     lines = [f"{remote} refuses {ref}: {reason}" for ref, reason in done.refused.items()]
+    lines += [f"{remote} says: {word}" for word in done.words]
     return [*lines, f"{remote} takes no runs there: {done.advice}"] if done.advice else lines
 
 

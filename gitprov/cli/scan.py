@@ -19,9 +19,9 @@ from gitprov.cli.terminal import paged, say, style_for, verb
 from gitprov.errors import RemoteFailed
 from gitprov.index.history import History
 from gitprov.model.wording import printable
+from gitprov.store.publishing import preview as preview_push
 from gitprov.store.repository import Repository
 from gitprov.store.store import Store
-from gitprov.store.sync import preview as preview_push
 from gitprov.views.json import json_line
 from gitprov.views.scan import NextPush, scan_document, scan_text
 

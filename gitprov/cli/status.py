@@ -10,10 +10,10 @@ from gitprov.index.history import History
 from gitprov.model.ids import short
 from gitprov.store.high_water import HighWater
 from gitprov.store.home import home_of
+from gitprov.store.publishing import preview, shared_areas
 from gitprov.store.remote_tips import refusals
 from gitprov.store.setbacks import loss_text
 from gitprov.store.store import Store
-from gitprov.store.sync import preview, shared_areas
 from gitprov.views.json import json_line
 from gitprov.views.status import RemoteStatus, Status, status_document, status_page
 

@@ -4,7 +4,9 @@ import os
 import re
 
 from gitprov.capture.source import capture_agent
-from gitprov.doctor.findings import Findings, fault, good, note
+from gitprov.doctor.findings import Finding, Findings, fault, good, note
+from gitprov.hooks.hosting import is_bare, missing_host_hooks
+from gitprov.hooks.pre_receive import is_off
 from gitprov.hooks.setup import (
     PROGRAM_SETTING,
     missing_hooks,
@@ -17,6 +19,7 @@ from gitprov.store.store import Store
 
 _OLDEST_GIT = (2, 36)
 _INIT = "git prov init"
+_HOST = "git prov init --server"
 
 
 def git_version(store: Store) -> Findings:
@@ -32,6 +35,9 @@ def git_version(store: Store) -> Findings:
 
 def what_init_sets_up(store: Store) -> Findings:
     """Look whether hooks and settings are there, and whether hooks find gitprov."""
+    if is_bare(store.repository):
+        yield _checks_of_pushes(store)
+        return
     config = store.repository.config
     missing = list(missing_hooks(store.repository))
     missing += [f"{name} lacks {value}" for name, value, _ in missing_settings(config)]
@@ -44,6 +50,20 @@ def what_init_sets_up(store: Store) -> Findings:
         yield fault(f"hooks cannot start {program} ({PROGRAM_SETTING})", _INIT)
     else:
         yield good("hooks and settings in place")
+
+
+def _checks_of_pushes(store: Store) -> Finding:
+    """Look whether a repository that others push to checks what they push."""
+    config = store.repository.config
+    missing = list(missing_host_hooks(store.repository))
+    program = config.get(PROGRAM_SETTING)
+    if missing:
+        return note(f"pushes are not checked: {'; '.join(missing)}", _HOST)
+    if is_off(config):
+        return note("pushes are not checked: prov.receive is off", "git config prov.receive on")
+    if program and not os.access(program, os.X_OK):
+        return fault(f"the hook cannot start {program} ({PROGRAM_SETTING})", _HOST)
+    return good("pushes are checked")
 
 
 def where_runs_live(store: Store) -> Findings:

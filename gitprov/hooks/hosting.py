@@ -4,12 +4,13 @@ The hook belongs to the repository itself. Where `core.hooksPath` leads elsewher
 share what is there, and who keeps the host calls gitprov from it.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from gitprov.errors import HooksElsewhere
 from gitprov.hooks.hooks_path import read_hooks_path
 from gitprov.hooks.setup import PROGRAM_SETTING, configuring, is_inside
-from gitprov.hooks.shims import HOST_NAMES, install_shims, program, remove_shims
+from gitprov.hooks.shims import HOST_NAMES, install_shims, missing_shims, program, remove_shims
 from gitprov.store.repository import Repository
 
 
@@ -35,6 +36,12 @@ def stop_checking(repository: Repository) -> list[str]:
     """Let pushes pass unchecked; return what was changed, in words."""
     repository.require_writable()
     return remove_shims(_hooks_folder(repository), HOST_NAMES)
+
+
+def missing_host_hooks(repository: Repository) -> Iterator[str]:
+    """Yield why pushes are not checked, in words."""
+    for name, reason in missing_shims(read_hooks_path(repository).folder, HOST_NAMES).items():
+        yield f"hook {name} {reason}"
 
 
 def _hooks_folder(repository: Repository) -> Path:

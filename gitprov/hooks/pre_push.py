@@ -32,6 +32,8 @@ def send_ledger(remote: str) -> None:
         _say(f"sent {plural(done.runs, 'run')} to {remote}")
     for reason in sorted(set(done.refused.values())):
         _say(f"{remote} refuses the ledger: {reason}")
+    for word in done.words:
+        _say(f"{remote} says: {word}")
     if done.advice:
         _say(f"{remote} takes no runs there: {done.advice}")
 

@@ -43,10 +43,10 @@ def install_shims(folder: Path, names: Sequence[str] = NAMES) -> list[str]:
     return [*changes, f"hooks installed: {', '.join(installed)}"] if installed else changes
 
 
-def missing_shims(folder: Path) -> dict[str, str]:
+def missing_shims(folder: Path, names: Sequence[str] = NAMES) -> dict[str, str]:
     """Return the hooks that do not run, and why, in words."""
     missing = {}
-    for name in NAMES:
+    for name in names:
         script = _place(folder, name)
         if not script.is_file():
             missing[name] = "is not there"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gitprov.errors import RemoteFailed
 from gitprov.store.consolidation import consolidate, remember_pack
 from gitprov.store.durable import sync_folders
-from gitprov.store.git import last_line, syncing
+from gitprov.store.git import syncing
 from gitprov.store.git_locks import release_dead_locks
 from gitprov.store.home import Home
 from gitprov.store.lock import store_lock
@@ -20,6 +20,7 @@ from gitprov.store.partial_clone import EVERYTHING, promisor
 from gitprov.store.refs import REMOTE, Area
 from gitprov.store.shallow import NEWEST, WHOLE, cut_chains, mend_cuts
 from gitprov.store.store import Store
+from gitprov.store.transfer import Watch, transfer
 
 
 class _Part(NamedTuple):
@@ -30,7 +31,13 @@ class _Part(NamedTuple):
 
 
 def fetch_chains(
-    store: Store, source: str, home: Home, areas: Sequence[Area], *, sparing: bool = False
+    store: Store,
+    source: str,
+    home: Home,
+    areas: Sequence[Area],
+    *,
+    sparing: bool = False,
+    watch: Watch | None = None,
 ) -> None:
     """Fetch from `source` into the mirror of a home. Raises RemoteFailed.
 
@@ -40,11 +47,13 @@ def fetch_chains(
     clear_mirror(store)
     with _durable_packs(store):
         for part in _parts(store, areas, sparing=sparing):
-            _fetch(store, source, home.fetch_refspecs(part.areas), part.options)
+            _fetch(store, source, home.fetch_refspecs(part.areas), part.options, watch)
     mend_cuts(store)
 
 
-def fetch_payload(store: Store, source: str, home: Home, places: Iterable[str]) -> None:
+def fetch_payload(
+    store: Store, source: str, home: Home, places: Iterable[str], *, watch: Watch | None = None
+) -> None:
     """Fetch the payload of some months or shards, as `2026-11/*` or `2026-11/0a*`.
 
     A pattern each, as git fails where a ref that is named in full is not there. Raises
@@ -56,7 +65,7 @@ def fetch_payload(store: Store, source: str, home: Home, places: Iterable[str]) 
     refspecs = [f"+{home.namespace}/payload/{place}:{to}/{place}" for place in places]
     with _durable_packs(store):
         options = [EVERYTHING] if promisor(store.repository.config) is not None else []
-        _fetch(store, source, refspecs, options)
+        _fetch(store, source, refspecs, options, watch)
 
 
 def clear_mirror(store: Store) -> None:
@@ -99,8 +108,15 @@ def _durable_packs(store: Store) -> Iterator[None]:
         consolidate(store)
 
 
-def _fetch(store: Store, source: str, refspecs: Sequence[str], options: Sequence[str]) -> None:
-    result = store.repository.git.call(
+def _fetch(
+    store: Store,
+    source: str,
+    refspecs: Sequence[str],
+    options: Sequence[str],
+    watch: Watch | None,
+) -> None:
+    result = transfer(
+        store.repository.git,
         "fetch",
         "--quiet",
         "--no-tags",
@@ -114,11 +130,12 @@ def _fetch(store: Store, source: str, refspecs: Sequence[str], options: Sequence
         *options,
         source,
         *refspecs,
+        watch=watch,
         # One pack, not loose objects in folders that nobody syncs.
         config=[*syncing(fsync=store.fsync), "fetch.unpackLimit=1"],
     )
     if result.returncode != 0:
-        raise RemoteFailed(f"cannot fetch from {source}: {last_line(result.stderr)}")
+        raise RemoteFailed(f"cannot fetch from {source}: {result.reason}")
 
 
 def _pack_names(packs: Path) -> set[str]:

@@ -6,11 +6,13 @@ refs, no optional locks on the user's index, and none of the variables through w
 """
 
 import os
+import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import IO, Any
 
 from gitprov.errors import GitFailed
 
@@ -71,6 +73,7 @@ class Git:
         self.git_dir = git_dir
         self.work_tree = work_tree
         self._inherited = inherited
+        self._settings = settings
         self._env = dict(env or {})
         self._command = ["git", f"--git-dir={git_dir}", *_options(settings)]
         if work_tree is not None:
@@ -78,7 +81,14 @@ class Git:
 
     def holding(self, lock: int | None) -> "Git":
         """Return the same, for commands that share a lock: it lasts as long as each of them."""
-        return Git(self.git_dir, self.work_tree, inherited=() if lock is None else (lock,))
+        inherited = () if lock is None else (lock,)
+        return Git(
+            self.git_dir,
+            self.work_tree,
+            inherited=inherited,
+            settings=self._settings,
+            env=self._env,
+        )
 
     def argv(self, *arguments: str, config: Sequence[str] = ()) -> list[str]:
         """Return the command line; `config` holds `name=value` pairs for git's -c."""
@@ -120,16 +130,45 @@ class Git:
         except FileNotFoundError as error:
             raise _not_found(error) from error
 
+    def watched(
+        self,
+        *arguments: str,
+        heard: Callable[[bytes], bool],
+        env: Mapping[str, str] | None = None,
+        config: Sequence[str] = (),
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run git and show each line that it says to `heard` at once.
+
+        Those for which that returns true are left out of the result.
+        """
+        printed: list[bytes] = []
+        said: list[bytes] = []
+        with self.open(*arguments, env=env, config=config, stderr=subprocess.PIPE) as process:
+            stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+            assert stdin and stdout and stderr  # noqa: S101, PT018 -- all three are pipes
+            stdin.close()
+            reading = Thread(target=lambda: printed.append(stdout.read()))
+            reading.start()
+            said += (line for line in _lines(stderr) if not heard(line))
+            reading.join()
+        return subprocess.CompletedProcess(
+            process.args, process.returncode, b"".join(printed), b"\n".join(said)
+        )
+
     def open(
-        self, *arguments: str, env: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        config: Sequence[str] = (),
+        stderr: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         """Start git with pipes for a conversation; the caller ends it."""
         try:
             return subprocess.Popen(
-                self.argv(*arguments),
+                self.argv(*arguments, config=config),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=stderr,
                 cwd=self._folder(),
                 env=git_environment({**self._env, **(env or {})}),
             )
@@ -174,6 +213,16 @@ class Git:
 
 def _options(settings: Sequence[str]) -> list[str]:
     return [part for setting in settings for part in ("-c", setting)]
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield lines as they come; those that are to be overwritten by the next one end, too."""
+    rest = b""
+    while part := os.read(stream.fileno(), 1 << 16):
+        *lines, rest = re.split(rb"[\r\n]", rest + part)
+        yield from lines
+    if rest:
+        yield rest
 
 
 def last_line(output: bytes) -> str:

@@ -3,73 +3,90 @@
 Only what is safe to try again is tried again: a chain that the remote has moved meanwhile is
 fetched, joined and pushed once more, a few times with growing pauses. A refusal by the remote's
 policy is final and is passed on in the remote's words; so is, in ours, what the remote has where
-it cannot be joined.
+it cannot be joined. Many remotes judge a push as a whole: what one chain is refused for does not
+hold up the others, they are pushed by themselves.
 """
 
 import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from gitprov.errors import GitFailed, RemoteFailed, StoreBusy
-from gitprov.model.run import RUN_SCHEMA
+from gitprov.errors import RemoteFailed, StoreBusy
 from gitprov.store.acceptance import Accepted, accept
 from gitprov.store.fetching import clear_mirror, fetch_chains, fetch_payload
-from gitprov.store.git import last_line, syncing
+from gitprov.store.git import syncing
 from gitprov.store.high_water import HighWater
 from gitprov.store.home import Home, home_of, ways_out
-from gitprov.store.ledger import list_entries, read_entries
 from gitprov.store.lock import store_lock
-from gitprov.store.objects import decode_commit
+from gitprov.store.publishing import Pushed, count_published, pending_chains, seen_at
 from gitprov.store.ref_moves import move_refs
-from gitprov.store.refs import AREAS, OURS, REMOTE, Area, Shard, list_refs, parse_shard
-from gitprov.store.repository import EMPTY_TREE, Config
+from gitprov.store.refs import AREAS, REMOTE, Area, Shard
 from gitprov.store.setbacks import losses
 from gitprov.store.store import Store
+from gitprov.store.transfer import Transfer, Watch, transfer
 
 HOOK_GUARD = "GITPROV_PUSHING"
 ATTEMPTS = 8
 _PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
+# So often is a push that is refused as a whole split, to find what it is refused for.
+_MAX_SPLITS = 16
 # What a remote answers when another push has won the race for a ref; anything else is policy.
 _RACES = ("failed to update ref", "incorrect old value", "cannot lock ref", "reference already")
+# What our own hook on a host begins its words with.
+REFUSED = "gitprov: refused: "
 
 
-@dataclass(slots=True)
-class Pushed:
-    """What a push has published, what was refused, and what to do about that, in words.
+class _Answers(NamedTuple):
+    """What a remote has answered to a push: it has some chains now, and not the others, and why.
 
-    `size` is in bytes, and known of what is to be published only.
+    Those that `raced` somebody else has moved; those that are `refused` are so by its policy.
     """
 
-    runs: int = 0
-    refs: int = 0
-    snapshots: int = 0
-    commits: int = 0
-    size: int = 0
-    attempts: int = 0
-    refused: dict[str, str] = field(default_factory=dict)
-    advice: str = ""
+    there: list[Shard]
+    sent: list[Shard]
+    raced: dict[Shard, str]
+    refused: dict[Shard, str]
+    words: Sequence[str]
+
+    @property
+    def refuses_all(self) -> bool:
+        """Say whether it refuses several at once: for each of them, or for one of them."""
+        return len(self.refused) > 1 and not (self.there or self.raced)
 
 
-def pull(store: Store, remote: str, areas: Sequence[Area] = ("ledger", "keep")) -> Accepted:
+def pull(
+    store: Store,
+    remote: str,
+    areas: Sequence[Area] = ("ledger", "keep"),
+    *,
+    watch: Watch | None = None,
+) -> Accepted:
     """Fetch a remote's chains and join them with ours. Raises RemoteFailed."""
     home = home_of(store.repository.config, remote)
-    fetch_chains(store, home.remote, home, areas)
+    fetch_chains(store, home.remote, home, areas, watch=watch)
     done = accept(store)
     done.lost = losses(store, HighWater(store.repository).remotes_fallen(store.refs()))
     return done
 
 
-def pull_payload(store: Store, remote: str, places: Iterable[str]) -> Accepted:
+def pull_payload(
+    store: Store, remote: str, places: Iterable[str], *, watch: Watch | None = None
+) -> Accepted:
     """Fetch the payload of some months or shards and take it in: see `fetch_payload`."""
     home = home_of(store.repository.config, remote)
-    fetch_payload(store, home.remote, home, places)
+    fetch_payload(store, home.remote, home, places, watch=watch)
     return accept(store)
 
 
 def push(
-    store: Store, remote: str, areas: Sequence[Area] = AREAS, *, attempts: int = ATTEMPTS
+    store: Store,
+    remote: str,
+    areas: Sequence[Area] = AREAS,
+    *,
+    attempts: int = ATTEMPTS,
+    watch: Watch | None = None,
 ) -> Pushed:
     """Publish what the remote does not have, in so many attempts.
 
@@ -78,44 +95,45 @@ def push(
     """
     home = home_of(store.repository.config, remote)
     done = Pushed()
-    pending = _pending(store, home, areas)
-    reason = ""
-    if pending:
+    waiting = [pending_chains(store, home, areas)]
+    if waiting[0]:
         clear_mirror(store)
-    while pending:
-        if done.attempts == attempts:
+    splits, left, reason = _MAX_SPLITS, attempts, ""
+    while waiting:
+        shards = waiting.pop()
+        if not shards:
+            continue
+        if not left:
             raise StoreBusy(
                 f"others kept pushing to {home.remote}: {reason}; "
                 "what is left goes with the next: git prov push"
             )
         done.attempts += 1
-        raced = _push_once(store, home, pending, done)
-        pending = []
-        if raced:
-            # Before the join, not after it: what is joined is out of date with the next push.
-            if done.attempts < attempts:
-                longest = min(_PAUSE_SECONDS * 2**done.attempts, _LONGEST_PAUSE_SECONDS)
+        answers = _push_once(store, home, shards, done, watch)
+        if answers.refuses_all and splits:
+            splits -= 1
+            half = len(shards) // 2
+            waiting += [shards[half:], shards[:half]]
+            continue
+        if answers.refused:
+            done.refused |= {shard.ref: why for shard, why in answers.refused.items()}
+            done.words += [word for word in answers.words if word not in done.words]
+        if answers.raced:
+            left -= 1
+            if left:
+                # Before the join, not after it: what is joined is out of date with the next push.
+                longest = min(_PAUSE_SECONDS * 2 ** (attempts - left), _LONGEST_PAUSE_SECONDS)
                 time.sleep(longest * random.random())  # noqa: S311
-            reason = next(iter(raced.values()))
-            done.refused |= _join(store, home, list(raced))
-            left = _pending(store, home, areas)
-            pending = [shard for shard in left if shard.ref not in done.refused]
-    if done.refused and _takes_none(store, home):
+            reason = next(iter(answers.raced.values()))
+            done.refused |= _join(store, home, list(answers.raced))
+            again = pending_chains(store, home, areas)
+            others = {shard for group in waiting for shard in group}
+            waiting.append(
+                [shard for shard in again if shard.ref not in done.refused and shard not in others]
+            )
+    if done.refused and _takes_none(store, home) and not _is_checked(done):
         done.advice = ways_out(home)
     return done
-
-
-def _pending(store: Store, home: Home, areas: Sequence[Area]) -> list[Shard]:
-    """Return our chains whose tip the remote was not seen to have."""
-    refs = store.refs()
-    shards = (parse_shard(ref) for ref in refs if ref.startswith(f"{OURS}/"))
-    return [
-        shard
-        for shard in shards
-        if shard
-        and shard.area in areas
-        and refs.get(shard.remote_ref(home.remote)) != refs[shard.ref]
-    ]
 
 
 def _join(store: Store, home: Home, raced: Sequence[Shard]) -> dict[str, str]:
@@ -141,12 +159,19 @@ def _takes_none(store: Store, home: Home) -> bool:
     return not any(ref.startswith(f"{REMOTE}/{home.remote}/") for ref in store.refs())
 
 
-def _push_once(store: Store, home: Home, shards: Sequence[Shard], done: Pushed) -> dict[Shard, str]:
-    """Push; return the chains that somebody else has moved at the remote, in its words."""
-    git = store.repository.git
+def _is_checked(done: Pushed) -> bool:
+    """Say whether our own hook has refused something: there, runs are welcome."""
+    return any(word.startswith(REFUSED) for word in done.words)
+
+
+def _push_once(
+    store: Store, home: Home, shards: Sequence[Shard], done: Pushed, watch: Watch | None
+) -> _Answers:
+    """Push, count what was sent, and return what the remote answers."""
     refs = store.refs()
-    known = _known(store, home, refs)  # before git moves what it sees of the remote
-    result = git.call(
+    known = seen_at(store, home, refs)  # before git moves what it sees of the remote
+    result = transfer(
+        store.repository.git,
         "push",
         "--no-verify",
         "--porcelain",
@@ -154,6 +179,7 @@ def _push_once(store: Store, home: Home, shards: Sequence[Shard], done: Pushed) 
         "--recurse-submodules=no",
         home.remote,
         *home.push_refspecs(shards),
+        watch=watch,
         env={HOOK_GUARD: "1"},
         # The user's settings for signing, options and mirroring are meant for their branches.
         config=[
@@ -164,33 +190,36 @@ def _push_once(store: Store, home: Home, shards: Sequence[Shard], done: Pushed) 
             *syncing(fsync=store.fsync),
         ],
     )
-    raced: dict[Shard, str] = {}
-    there: dict[Shard, str] = {}
-    sent, answered = [], False
+    answers = _read_answers(result, home, shards)
+    done.refs += len(answers.sent)
+    count_published(store, answers.sent, refs, known, done)
+    _note_remote_tips(store, home, {shard: refs[shard.ref] for shard in answers.there})
+    if result.returncode != 0 and not (answers.there or answers.raced or answers.refused):
+        raise RemoteFailed(f"cannot push to {home.remote}: {result.reason}")
+    return answers
+
+
+def _read_answers(result: Transfer, home: Home, shards: Sequence[Shard]) -> _Answers:
+    """Return what a push has printed: see `git push --porcelain`."""
+    answers = _Answers([], [], {}, {}, result.words)
     by_ref = {shard.ref: shard for shard in shards}
-    for line in result.stdout.decode(errors="replace").split("\n"):
+    for line in result.output.split("\n"):
         flag, _, rest = line.partition("\t")
         ref, _, summary = rest.partition("\t")
         shard = by_ref.get(ref.partition(":")[0])
         if shard is None:
             continue
-        answered = True
         if flag != "!":
-            there[shard] = refs[shard.ref]
+            answers.there.append(shard)
             if flag != "=":
-                sent.append(shard)
-        elif blocked := _blocked(result.stderr, home.ref(shard)):
-            done.refused[shard.ref] = blocked
+                answers.sent.append(shard)
+        elif blocked := _blocked(result.errors, home.ref(shard)):
+            answers.refused[shard] = blocked
         elif summary.startswith("[rejected]") or any(race in summary for race in _RACES):
-            raced[shard] = summary
+            answers.raced[shard] = summary
         else:
-            done.refused[shard.ref] = summary
-    done.refs += len(sent)
-    _count(store, sent, refs, known, done)
-    _note_remote_tips(store, home, there)
-    if result.returncode != 0 and not answered:
-        raise RemoteFailed(f"cannot push to {home.remote}: {last_line(result.stderr)}")
-    return raced
+            answers.refused[shard] = summary
+    return answers
 
 
 def _blocked(said: bytes, ref: str) -> str | None:
@@ -210,65 +239,3 @@ def _note_remote_tips(store: Store, home: Home, there: Mapping[Shard, str]) -> N
         if changes:
             move_refs(store.repository, changes, lock=lock, fsync=store.fsync)
         HighWater(store.repository).remember(moves)
-
-
-def _known(store: Store, home: Home, refs: Mapping[str, str]) -> list[str]:
-    """Return the commits that a home was seen to have, those of branches among them."""
-    chains = [oid for ref, oid in refs.items() if ref.startswith(f"{REMOTE}/{home.remote}/")]
-    return [*chains, *list_refs(store.repository.git, f"refs/remotes/{home.remote}").values()]
-
-
-def _count(
-    store: Store,
-    shards: Sequence[Shard],
-    refs: Mapping[str, str],
-    known: Sequence[str],
-    done: Pushed,
-) -> None:
-    """Add what publishing chains publishes, so that nobody publishes source unawares."""
-    git = store.repository.git
-    ledger = [refs[shard.ref] for shard in shards if shard.area == "ledger"]
-    entries = read_entries(store.objects, list_entries(git, ledger, known))
-    done.runs += sum(record.schema == RUN_SCHEMA for entry in entries for record in entry.records)
-    keep = [refs[shard.ref] for shard in shards if shard.area == "keep"]
-    for oid in list_entries(git, keep, known):
-        commit = decode_commit(store.objects.read(oid).data)
-        if commit.tree == EMPTY_TREE:
-            continue
-        if commit.committer.startswith(b"gitprov <unknown> "):
-            done.snapshots += 1
-        else:
-            done.commits += 1
-
-
-def preview(store: Store, remote: str, areas: Sequence[Area] = AREAS) -> Pushed:
-    """Return what `push` would publish now, and how large that is on disk here."""
-    home = home_of(store.repository.config, remote)
-    would = Pushed()
-    if pending := _pending(store, home, areas):
-        refs = store.refs()
-        known = _known(store, home, refs)
-        would.refs = len(pending)
-        _count(store, pending, refs, known, would)
-        would.size = _size(store, [refs[shard.ref] for shard in pending], known)
-    return would
-
-
-def shared_areas(config: Config) -> Sequence[Area]:
-    """Return what `git prov push` sends: all, or the ledger alone with prov.share=ledger.
-
-    Raises GitFailed for another value: nobody's source is to go by a mistake in writing.
-    """
-    shared = config.get("prov.share", "all")
-    if shared not in ("all", "ledger"):
-        raise GitFailed(f"the configuration prov.share={shared} is neither all nor ledger")
-    return AREAS if shared == "all" else ("ledger",)
-
-
-def _size(store: Store, tips: Sequence[str], known: Sequence[str]) -> int:
-    """Return the bytes on disk of what tips reach and `known` does not."""
-    names = "".join(f"{oid}\n" for oid in [*tips, *(f"^{oid}" for oid in known)])
-    counted = store.repository.git.call(
-        "rev-list", "--objects", "--disk-usage", "--stdin", stdin=names.encode()
-    )
-    return int(counted.stdout) if counted.returncode == 0 else 0  # not all is in this clone

@@ -6,8 +6,8 @@ from typing import Any
 
 from gitprov.model.wording import plural, printable
 from gitprov.store.home import Home
+from gitprov.store.publishing import Pushed
 from gitprov.store.refs import OURS
-from gitprov.store.sync import Pushed
 from gitprov.views.style import Style
 
 

@@ -1,13 +1,8 @@
 """`git prov log` and `git prov show`: what is listed, how runs are named, and terminals."""
 
 import json
-import os
-import pty
 import re
-import select
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +17,9 @@ from gitprov.views.show import page
 from gitprov.views.style import Style
 from tests.support import runs
 from tests.support.chains import entry
-from tests.support.repositories import Clone, clean_environment
+from tests.support.repositories import Clone
+from tests.support.terminal import on_terminal
 
-PROV = [sys.executable, "-m", "gitprov"]
 COMMITS = 4
 ESCAPE = "\x1b["
 NASTY = "\x1b[2Jred\x07 \u202egnp.exe\u200b \x9b31m\x7f"
@@ -66,35 +61,6 @@ def names(clone: Clone, *arguments: str) -> list[str]:
 
 def numbered(*numbers: int) -> list[str]:
     return [f"number-{number}" for number in numbers]
-
-
-def on_terminal(clone: Clone, *arguments: str, **env: str) -> str:
-    """Run gitprov with a terminal as its output, and return what it writes there."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [*PROV, *arguments],
-        cwd=clone.path,
-        env=clean_environment(**{"TERM": "xterm", "GIT_PAGER": "cat", **env}),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        parts = []
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            if not select.select([ours], [], [], 1)[0]:
-                continue
-            try:
-                data = os.read(ours, 65536)
-            except OSError:
-                break
-            if not data:
-                break
-            parts.append(data)
-        os.close(ours)
-        assert process.wait(10) == 0
-    return b"".join(parts).decode().replace("\r\n", "\n")
 
 
 class TestLog:

@@ -10,7 +10,7 @@ from gitprov.errors import RemoteFailed
 from gitprov.hooks.pre_push import _say
 from gitprov.store.sync import push
 from tests.support.repositories import Clone
-from tests.support.runs import ledger_tips, record, run_ids
+from tests.support.runs import ledger_tips, record, run_ids, use_shard
 from tests.support.servers import bare_repository
 
 
@@ -120,3 +120,53 @@ def test_the_reason_of_a_network_error_is_told(clone: Clone) -> None:
     assert done.returncode == RemoteFailed.exit_status
     assert "unable to connect to 127.0.0.1: " in done.stderr
     assert "Connection refused" in done.stderr
+
+
+class TestPushesThatAreJudgedAsAWhole:
+    """A `pre-receive` hook takes all refs of a push, or none."""
+
+    @pytest.fixture
+    def refs(self, clone: Clone) -> list[str]:
+        store = clone.store()
+        for shard in ("01", "02", "03", "04"):
+            use_shard(store, shard)
+            record(store)
+        return sorted(ledger_tips(store))
+
+    @staticmethod
+    def refuse(server: Clone, pattern: str) -> None:
+        hook = server.path / "hooks" / "pre-receive"
+        hook.write_text(
+            "#!/bin/sh\necho >> asked\nwhile read -r old new ref; do case $ref in\n"
+            f'{pattern}) echo "no place for $ref" >&2; exit 1;;\nesac; done\n'
+        )
+        hook.chmod(0o755)
+
+    @pytest.mark.parametrize("refused", [0, 2, 3])
+    def test_one_chain_does_not_hold_up_the_others(
+        self, clone: Clone, server: Clone, refs: list[str], refused: int
+    ) -> None:
+        self.refuse(server, refs[refused])
+        done = push(clone.store(), "origin")
+        assert done.refused == {refs[refused]: "[remote rejected] (pre-receive hook declined)"}
+        assert done.words == [f"no place for {refs[refused]}"]
+        assert (done.runs, done.refs) == (3, 3)
+        assert sorted(ledger_tips(server.store())) == sorted({*refs} - {refs[refused]})
+        assert not done.advice
+        told = clone.prov_call("push")
+        assert told.returncode == RemoteFailed.exit_status
+        assert f"origin says: no place for {refs[refused]}\n" in told.stderr
+
+    def test_a_remote_that_takes_none_is_not_asked_for_ever(
+        self, clone: Clone, server: Clone
+    ) -> None:
+        store = clone.store()
+        record(store)
+        (ref,) = ledger_tips(store)
+        for number in range(40):
+            clone.git("update-ref", f"{ref[:-10]}{2000 + number}-01/00", ref)
+        self.refuse(server, "*")
+        done = push(store, "origin")
+        assert len(done.refused) == 41
+        assert "provNamespace" in done.advice
+        assert len((server.path / "asked").read_text()) == done.attempts < 36

@@ -9,6 +9,7 @@ import pytest
 
 from gitprov.doctor import machine
 from gitprov.doctor.examination import examine, mend
+from gitprov.doctor.findings import Finding
 from gitprov.index.history import History
 from gitprov.model.ids import new_id
 from gitprov.store.pack import PackBuilder
@@ -17,6 +18,7 @@ from gitprov.store.store import Store
 from tests.support.examining import findings, follow, kept_pack, mended, only, texts
 from tests.support.repositories import Clone
 from tests.support.runs import finish, ledger_tips, record, run_ids
+from tests.support.servers import bare_repository
 
 
 def test_a_ref_of_ours_that_cannot_be_read(clone: Clone, store: Store) -> None:
@@ -188,3 +190,30 @@ def test_a_user_that_git_does_not_know(store: Store, monkeypatch: pytest.MonkeyP
     for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"):
         monkeypatch.delenv(name)
     assert only(examine(store), "note").advice == "git config user.name NAME"
+
+
+def test_a_host(tmp_path: Path) -> None:
+    host = Clone(bare_repository(tmp_path / "host.git"))
+
+    def set_up() -> Finding:
+        (found,) = (
+            item
+            for area, item in findings(examine(host.store()))
+            if (area == "set-up" and "push" in item.text) or "hook" in item.text
+        )
+        return found
+
+    found = set_up()
+    assert (found.state, found.text) == (
+        "note",
+        "pushes are not checked: hook pre-receive is not there",
+    )
+    follow(host, found.advice)
+    assert (set_up().state, set_up().text) == ("good", "pushes are checked")
+    host.git("config", "prov.receive", "off")
+    assert set_up().text == "pushes are not checked: prov.receive is off"
+    follow(host, set_up().advice)
+    host.git("config", "prov.program", str(tmp_path / "gone"))
+    assert set_up().state == "fault"
+    follow(host, set_up().advice)
+    assert set_up().state == "good"
