@@ -15,5 +15,9 @@ def environment_digest(files: Mapping[str, bytes]) -> bytes:
 
     Raises MalformedRecord for a path that is not valid Unicode.
     """
-    digests = {path: hashlib.sha256(data).digest() for path, data in files.items()}
-    return hashlib.sha256(encode(digests)).digest()
+    return digest_of({path: hashlib.sha256(data).digest() for path, data in files.items()})
+
+
+def digest_of(files: Mapping[str, bytes]) -> bytes:
+    """Return the same, of files that are given by the sha256 of their contents."""
+    return hashlib.sha256(encode(files)).digest()

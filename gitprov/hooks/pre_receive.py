@@ -37,9 +37,12 @@ def may_be_taken(lines: Iterable[str]) -> bool:
     config = repository.config
     if not updates or is_off(config):
         return True
-    incoming = Incoming(Git(repository.git_dir, env=quarantine()), _limits(config))
+    git = Git(repository.git_dir, env=quarantine())
+    incoming = Incoming(git, _limits(config), repository.prov_dir)
     try:
         refused = dict(_refusals(incoming, updates)) or dict(incoming.conflicts())
+        if not refused:
+            incoming.remember()
     finally:
         incoming.close()
     for ref, reason in islice(refused.items(), _SAID):

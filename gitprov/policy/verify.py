@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from gitprov.codec.compression import decompress
-from gitprov.codec.environments import environment_digest
 from gitprov.codec.records import KINDS, decode_record, writer_of
 from gitprov.errors import GitprovError, IntegrityError, MalformedRecord, ObjectMissing
 from gitprov.model.ids import short
@@ -28,11 +27,10 @@ from gitprov.policy.findings import Findings
 from gitprov.store.environment_trees import EnvironmentTrees
 from gitprov.store.ledger import Entry, StoredRecord, read_entries
 from gitprov.store.libgit2 import LibgitObjects
+from gitprov.store.messages import runs_named
 from gitprov.store.objects import ObjectReader, decode_commit, decode_tree
 from gitprov.store.refs import LEDGER, PAYLOAD, list_refs, parse_shard, unreadable_refs
 from gitprov.store.store import Store
-
-_RUN_TRAILER = b"Prov-Run: "
 
 
 class _Link(NamedTuple):
@@ -56,7 +54,6 @@ class _Verification:
             store.repository.git_dir, store.repository.common_dir
         )
         self._chains: dict[str, list[_Link]] = defaultdict(list)
-        self._digests: dict[str, bytes | None] = {}
         self._environments = EnvironmentTrees(self._reader)
         self._dropped_months = False
         refs = list_refs(store.repository.git, LEDGER, PAYLOAD)
@@ -115,11 +112,12 @@ class _Verification:
         else:
             self.findings.good("entries")
         for record in entry.records:
-            if record.id in runs and runs[record.id] == record.data:
+            digest = hashlib.sha256(record.data).digest()
+            if runs.get(record.id) == digest:
                 continue  # the same bytes, reached over two chains that were joined
-            self._check_record(record, runs)
+            self._check_record(record, digest, runs)
 
-    def _check_record(self, record: StoredRecord, runs: dict[str, bytes]) -> None:
+    def _check_record(self, record: StoredRecord, digest: bytes, runs: dict[str, bytes]) -> None:
         try:
             if record.id in runs:
                 raise MalformedRecord("two different records have this id")
@@ -127,7 +125,7 @@ class _Verification:
         except MalformedRecord as error:
             self.findings.failed("records", record.id, str(error))
             return
-        runs[record.id] = record.data
+        runs[record.id] = digest
         if decoded is None:
             reason = f"kind {record.schema} needs a newer gitprov"
             self.findings.unknown("records", record.id, reason)
@@ -135,18 +133,17 @@ class _Verification:
             self.findings.good("records")
         if isinstance(decoded, Start):
             self._check_start(decoded)
-            return
-        self._note_place(record, writer)
+        else:
+            self._note_place(record, digest, writer)
         if isinstance(decoded, Run):
             self._check_run(decoded, record)
         elif decoded is not None and record.environment is not None:
             self.findings.failed("environments", record.id, "files that no digest covers")
 
-    def _note_place(self, record: StoredRecord, writer: Writer | None) -> None:
+    def _note_place(self, record: StoredRecord, digest: bytes, writer: Writer | None) -> None:
         if writer is None:
             self.findings.failed("writers", record.id, "the record names no writer")
             return
-        digest = hashlib.sha256(record.data).digest()
         link = _Link(writer.sequence, digest, writer.previous, record.id)
         self._chains[writer.id].append(link)
 
@@ -179,15 +176,13 @@ class _Verification:
             self.findings.failed("environments", run.id, "the files are not beside the record")
             return
         try:
-            if record.environment not in self._digests:
-                files = dict(self._environments.files(record.environment))
-                self._digests[record.environment] = environment_digest(files)
+            digest = self._environments.digest(record.environment)
         except ObjectMissing as error:
             self.findings.unknown("environments", run.id, str(error))
         except GitprovError as error:
             self.findings.failed("environments", run.id, str(error))
         else:
-            if self._digests[record.environment] == run.environment.digest:
+            if digest == run.environment.digest:
                 self.findings.good("environments")
             else:
                 self.findings.failed("environments", run.id, "the files do not match the digest")
@@ -304,10 +299,7 @@ def _decoded(record: StoredRecord) -> Run | Rewrite | Start | None:
 
 def _trailer_problem(entry: Entry) -> str | None:
     """Say how an entry's message and its records differ, for readers of plain git."""
-    lines = entry.commit.message.splitlines()
-    claimed = {line[len(_RUN_TRAILER) :].decode("ascii", "replace") for line in lines
-               if line.startswith(_RUN_TRAILER)}  # fmt: skip
-    present = {record.id for record in entry.records if record.schema.startswith("run.")}
-    if claimed != present:
+    runs = (record.id for record in entry.records if record.schema.startswith("run."))
+    if runs_named(entry.commit.message) != tuple(sorted(runs)):
         return "the message names other runs than the entry holds"
     return None

@@ -7,23 +7,25 @@ whatever order clones fetch in. Specification: section 10.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Collection
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from gitprov.errors import MalformedRecord, ObjectMissing, StoreBusy
 from gitprov.model.run import Run
 from gitprov.model.wording import printable, run_line
-from gitprov.store.chain_checks import check_entry, check_keep, check_payload
-from gitprov.store.environment_trees import EnvironmentTrees
+from gitprov.store.chain_checks import check_keep, check_payload
+from gitprov.store.entry_checks import EntryChecks
+from gitprov.store.environment_trees import MAX_BYTES, EnvironmentTrees
 from gitprov.store.git_locks import mend, release_dead_locks
 from gitprov.store.high_water import HighWater
 from gitprov.store.join import join_chains
 from gitprov.store.known_records import Arriving, KnownRecords
-from gitprov.store.ledger import list_entries, read_entries
+from gitprov.store.ledger import list_entries
 from gitprov.store.lock import store_lock
 from gitprov.store.notes import stage_notes
+from gitprov.store.objects import GitObjects
 from gitprov.store.pack import PackBuilder
 from gitprov.store.partial_clone import bring, promisor
 from gitprov.store.ref_moves import RefMoved, move_refs
@@ -38,18 +40,16 @@ from gitprov.store.remote_tips import (
 from gitprov.store.setbacks import OVERWRITER
 from gitprov.store.store import Store
 
-_BATCH = 2000
-
 # The lines of runs by source commit, for the notes.
 Lines = dict[str, list[str]]
 
 
 @dataclass(slots=True)
 class Accepted:
-    """The number of runs that are new here, what was refused and what remotes have lost."""
+    """The number of runs that are new here, what was refused and why, what remotes have lost."""
 
     runs: int = 0
-    refused: list[str] = field(default_factory=list)
+    refused: dict[RemoteTip, str] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
 
 
@@ -57,20 +57,21 @@ def accept(store: Store, again: Collection[str] = ()) -> Accepted:
     """Join every chain that remotes were seen to have and we have not looked at yet.
 
     And those of the refs `again`, where ours has left them behind. A chain that this version has
-    refused before is not read again; the reason is said again.
+    refused before is not read again, and the reason is said again; of a remote that is no more, it
+    is said once.
     Raises GitFailed, RefMoved or OSError where something cannot be written.
     """
     done = Accepted()
     refs = store.refs()
-    done.refused += refusals(store.repository, refs).values()
+    done.refused |= refusals(store.repository, refs)
     if not _unsettled(store, refs, again):
         return done
     store.repository.require_writable()
     read: list[RemoteTip] = []
     refused: dict[RemoteTip, str] = {}
-    with store_lock(store.lock_path) as lock:
+    remotes = store.repository.config.remotes()
+    with store_lock(store.lock_path) as lock, closing(_Acceptance(store, lock)) as acceptance:
         mend(store.repository)
-        acceptance = _Acceptance(store, lock)
         for tip in _unsettled(store, refs, again):
             if not acceptance.has(tip):
                 acceptance.forget(tip)
@@ -79,13 +80,17 @@ def accept(store: Store, again: Collection[str] = ()) -> Accepted:
                 done.runs += _twice(store, partial(acceptance.join, tip))
             except (MalformedRecord, ObjectMissing) as error:
                 reason = f"{tip.shard.ref} of remote {tip.remote} is not taken in: {error}"
-                done.refused.append(printable(reason))
-                if isinstance(error, MalformedRecord):  # what is missing may come yet
+                done.refused[tip] = printable(reason)
+                acceptance.start_anew()
+                if tip.remote not in remotes:
+                    acceptance.forget(tip)
+                elif isinstance(error, MalformedRecord):  # what is missing may come yet
                     refused[tip] = printable(reason)
             else:
                 read.append(tip)
                 if tip.remote == OVERWRITER:  # of no use any more
                     acceptance.forget(tip)
+        acceptance.remember()
         mark_read(store.repository, refs, read, refused)
     return done
 
@@ -100,7 +105,8 @@ def _twice(store: Store, action: Callable[[], int]) -> int:
 
 
 def _unsettled(store: Store, refs: dict[str, str], again: Collection[str]) -> list[RemoteTip]:
-    settled = refusals(store.repository, refs)
+    remotes = store.repository.config.remotes()
+    settled = {tip for tip in refusals(store.repository, refs) if tip.remote in remotes}
     return [tip for tip in unread_tips(store.repository, refs, again) if tip not in settled]
 
 
@@ -114,7 +120,20 @@ class _Acceptance:
         self._cut = store.repository.cut_commits()
         self._promisor = promisor(store.repository.config)
         self._known = KnownRecords(store)
-        self._environments = EnvironmentTrees(store.objects)
+        self._reader = GitObjects(self._git, limit=MAX_BYTES)
+        self._environments = EnvironmentTrees(self._reader)
+
+    def close(self) -> None:
+        """End what was started for reading."""
+        self._reader.close()
+
+    def remember(self) -> None:
+        """Let the next command find which records were here."""
+        self._known.remember()
+
+    def start_anew(self) -> None:
+        """Forget the environments that were read: what a bad chain has counts for no other."""
+        self._environments = EnvironmentTrees(self._reader)
 
     def has(self, theirs: RemoteTip) -> bool:
         """Say whether the end of a chain is here."""
@@ -130,13 +149,13 @@ class _Acceptance:
     def join(self, theirs: RemoteTip) -> int:
         """Join one chain with ours and return how many runs are new."""
         store = self._store
-        if (kind := store.objects.read(theirs.oid).type) != "commit":
+        if (kind := self._reader.read(theirs.oid).type) != "commit":
             raise MalformedRecord(f"the chain ends at a {kind}")
         refs = store.refs()
         area = f"{OURS}/{theirs.shard.area}/"
         known = [tip for ref, tip in refs.items() if ref.startswith(area)]
         if theirs.shard.area == "keep":
-            check_keep(store.objects, theirs.oid, refs.get(theirs.shard.ref), self._cut)
+            check_keep(self._reader, theirs.oid, refs.get(theirs.shard.ref), self._cut)
             self._move(theirs, refs, {})
             return 0
         news = list_entries(self._git, [theirs.oid], known)
@@ -145,31 +164,22 @@ class _Acceptance:
         if self._promisor:
             bring(self._git, self._promisor, news)
         if theirs.shard.area == "payload":
-            check_payload(self._git, store.objects, news)
+            check_payload(self._git, self._reader, news)
             self._move(theirs, refs, {})
             return 0
-        arriving = Arriving(self._known)
+        arriving, checks = Arriving(self._known), EntryChecks(self._reader, self._environments)
         lines: Lines = {}
         count = 0
-        for run in self._runs(news, arriving):
-            count += 1
-            if run.source and run.source.commit:
-                lines.setdefault(run.source.commit, []).append(run_line(run))
+        for found in checks.check(news):
+            arriving.check(found, checks.contents[found.id])
+            if isinstance(found.record, Run):
+                count += 1
+                if found.record.source and (commit := found.record.source.commit):
+                    lines.setdefault(commit, []).append(run_line(found.record))
         arriving.check_claims()
         self._move(theirs, refs, lines)
-        arriving.taken()
+        self._known.take(checks.contents)
         return count
-
-    def _runs(self, news: list[str], arriving: Arriving) -> Iterator[Run]:
-        """Yield the runs of new entries, each checked."""
-        for start in range(0, len(news), _BATCH):
-            for entry in read_entries(self._store.objects, news[start : start + _BATCH]):
-                for record, known in check_entry(entry):
-                    arriving.check(record)
-                    if record.environment:
-                        self._environments.check(record.environment)
-                    if isinstance(known, Run):
-                        yield known
 
     def _move(self, theirs: RemoteTip, refs: dict[str, str], lines: Lines) -> None:
         """Join a chain that was checked, and note its runs on their sources."""

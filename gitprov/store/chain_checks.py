@@ -1,21 +1,15 @@
-"""What the commits of a chain must look like before it is joined, for each of the three areas.
+"""What the commits of payload and keep chains must look like before they are joined.
 
 Form, not truth: a chain that passes can be read, and reading it costs no more than its size says.
-Specification: sections 4 and 10.2.
+For the ledger, `gitprov.store.entry_checks` does it. Specification: sections 4 and 10.2.
 """
 
 from collections.abc import Collection, Sequence
 
-from gitprov.codec import canonical
 from gitprov.codec.compression import MAX_PAYLOAD_BYTES
-from gitprov.codec.records import KINDS, decode_record
 from gitprov.errors import MalformedRecord, ObjectMissing
 from gitprov.model.ids import is_id
-from gitprov.model.ledger import Start
-from gitprov.model.rewrite import Rewrite
-from gitprov.model.run import Run
 from gitprov.store.git import Git
-from gitprov.store.ledger import Entry, StoredRecord
 from gitprov.store.objects import (
     MODE_FILE,
     MODE_TREE,
@@ -26,33 +20,6 @@ from gitprov.store.objects import (
     decode_tree,
 )
 from gitprov.store.repository import EMPTY_TREE
-
-Known = Run | Rewrite | Start
-
-
-def check_entry(entry: Entry) -> list[tuple[StoredRecord, Known | None]]:
-    """Return the records of an entry as bytes and decoded; raise MalformedRecord for a bad one.
-
-    Records of kinds that this version does not know are let through: their shape was checked, and
-    dropping them would lose what a newer gitprov has written.
-    """
-    return [
-        (record, check_record(record.id, record.schema, record.data)) for record in entry.records
-    ]
-
-
-def check_record(record_id: str, schema: str, data: bytes) -> Known | None:
-    """Return the record in the folder of an id, None for a kind that this version does not know.
-
-    Raises MalformedRecord for a bad one.
-    """
-    if schema not in KINDS:
-        canonical.decode(data)
-        return None
-    decoded: Known = decode_record(schema, data).record
-    if decoded.id != record_id:
-        raise MalformedRecord(f"the folder {record_id} holds the record of {decoded.id}")
-    return decoded
 
 
 def check_payload(git: Git, reader: ObjectReader, commits: Sequence[str]) -> None:

@@ -3,27 +3,27 @@
 The checks are those that a clone makes before it joins a chain, and git's own of commits and
 trees: a chain only grows, so what a host has once taken stays for everybody. What is read is
 measured first, and each object is looked at once, however many others name it: time and memory
-follow what was sent and the limits. Nothing is written. Specification: sections 4 and 10.2.
+follow what was sent and the limits. Of what is refused, nothing is written. Specification:
+sections 4 and 10.2.
 """
 
 import os
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple
 
 from gitprov.codec import canonical
 from gitprov.errors import GitFailed, MalformedRecord
 from gitprov.model.wording import size_text
-from gitprov.store.chain_checks import check_keep, check_payload, check_record
+from gitprov.store.chain_checks import check_keep, check_payload
+from gitprov.store.entry_checks import EntryChecks, content_of
 from gitprov.store.environment_trees import MAX_BYTES, EnvironmentTrees
 from gitprov.store.git import Git
-from gitprov.store.known_records import find_folders
-from gitprov.store.ledger import RecordFiles, entry_folders, read_contents, record_files
-from gitprov.store.objects import GitObjects, decode_commit
+from gitprov.store.objects import GitObjects
+from gitprov.store.record_ids import IDS, RecordIds
 from gitprov.store.refs import AREAS, OURS, Area, Shard, list_refs
-from gitprov.store.repository import EMPTY_TREE
 
 
 class Limits(NamedTuple):
@@ -34,21 +34,14 @@ class Limits(NamedTuple):
     payload: int = 1 << 62
 
 
-class _Arrived(NamedTuple):
-    """The first ref that has brought a record, and what it has under the record's id."""
-
-    ref: str
-    files: RecordFiles
-
-
 class Incoming:
     """The chains of one push, seen by a git that sees what was pushed."""
 
-    def __init__(self, git: Git, limits: Limits) -> None:
+    def __init__(self, git: Git, limits: Limits, prov_dir: Path) -> None:
         self._git = git
         self._limits = limits
         self._reader = GitObjects(git, limit=MAX_BYTES)  # no file of an environment is larger
-        self._environments = EnvironmentTrees(self._reader)
+        self._entries = EntryChecks(self._reader, EnvironmentTrees(self._reader), limits.record)
         ours = _namespace() + OURS
         refs = list_refs(git, ours).items()
         self._here: dict[Area, list[str]] = {
@@ -56,7 +49,11 @@ class Incoming:
         }
         self._checked: dict[Area, list[str]] = {area: [] for area in AREAS}
         self._sizes: dict[Area, int] = dict.fromkeys(AREAS, 0)
-        self._arrived: dict[str, _Arrived] = {}
+        # The first ref that has brought a record, by the record's id.
+        self._arrived: dict[str, str] = {}
+        # One list is kept, and not for each of several repositories in one.
+        path = None if _namespace() else prov_dir / IDS
+        self._ids = RecordIds(git, self._reader, path, self._here["ledger"])
 
     def close(self) -> None:
         """End what was started for reading."""
@@ -80,15 +77,16 @@ class Incoming:
         self._checked[shard.area].append(new)
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Yield the refs with a record whose id the host has with other content, and why.
+        """Yield the refs with a record whose id the host has with other content, and why."""
+        for record_id, ref in self._arrived.items():
+            for folder in self._ids.folders(record_id):
+                content = content_of(record_id, self._reader.read(folder).data)
+                if content != self._entries.contents[record_id]:
+                    yield ref, f"another record than the one here has the id {record_id}"
 
-        Looks at the chains that were checked, and goes through all that the host has.
-        """
-        tips = self._here["ledger"]
-        for record_id, folder in find_folders(self._git, self._reader, tips, self._arrived):
-            arrived = self._arrived[record_id]
-            if not _same(record_files(record_id, self._reader.read(folder).data), arrived.files):
-                yield arrived.ref, f"another record than the one here has the id {record_id}"
+    def remember(self) -> None:
+        """Let the next push find which ids the host has had before this one."""
+        self._ids.remember()
 
     def _reaches(self, new: str, old: str) -> bool:
         return self._git.call("merge-base", "--is-ancestor", old, new).returncode == 0
@@ -114,45 +112,8 @@ class Incoming:
         return found["commit"], found["tree"]
 
     def _check_ledger(self, ref: str, commits: Sequence[str]) -> None:
-        records: dict[tuple[str, str], set[str]] = defaultdict(set)
-        environments: dict[str, None] = {}
-        folders = self._folders(commits)
-        trees = read_contents(self._reader, list(folders), "tree")
-        for ids, tree in zip(folders.values(), trees, strict=True):
-            files = record_files(min(ids), tree)
-            for record_id in ids:
-                arrived = self._arrived.setdefault(record_id, _Arrived(ref, files))
-                if not _same(files, arrived.files):
-                    raise MalformedRecord(f"two different records have the id {record_id}")
-            records[files.schema, files.blob] |= ids
-            if files.environment:
-                environments[files.environment] = None
-        contents = read_contents(self._reader, [blob for _, blob in records], "blob")
-        for ((schema, _), ids), data in zip(records.items(), contents, strict=True):
-            if len(data) > self._limits.record:
-                raise MalformedRecord(
-                    f"the record {min(ids)} has {size_text(len(data))}, and "
-                    f"{size_text(self._limits.record)} is the most that is taken"
-                )
-            for record_id in ids:
-                if check_record(record_id, schema, data) is None:
-                    break  # a kind that is not known does not say whose id it has
-        for environment in environments:
-            self._environments.check(environment)
-
-    def _folders(self, commits: Sequence[str]) -> dict[str, set[str]]:
-        """Return the folders of records that entries have, each with the ids that it stands for."""
-        contents = read_contents(self._reader, commits, "commit")
-        entries = {
-            decode_commit(data).tree: oid for oid, data in zip(commits, contents, strict=True)
-        }
-        entries.pop(EMPTY_TREE, None)  # of joins
-        folders: dict[str, set[str]] = defaultdict(set)
-        trees = read_contents(self._reader, list(entries), "tree")
-        for oid, tree in zip(entries.values(), trees, strict=True):
-            for record_id, folder in entry_folders(oid, tree):
-                folders[folder].add(record_id)
-        return folders
+        for record in self._entries.check(commits):
+            self._arrived[record.id] = ref
 
     def _check_form(self, objects: Sequence[str]) -> None:
         """Let git check the form of commits and trees, as clones do that have `fsckObjects` set.
@@ -176,8 +137,3 @@ def _namespace() -> str:
     """Return what stands before the refs of one repository of several in one (gitnamespaces)."""
     parts = os.environ.get("GIT_NAMESPACE", "").split("/")
     return "".join(f"refs/namespaces/{part}/" for part in parts if part)
-
-
-def _same(one: RecordFiles, other: RecordFiles) -> bool:
-    """Say whether two folders hold the same record; signatures may be added to one."""
-    return one._replace(signature=None) == other._replace(signature=None)

@@ -5,39 +5,17 @@ one that carries our writer's id would move the end of our chain. Both are refus
 is joined. Specification: section 10.2.
 """
 
-import hashlib
-from collections.abc import Collection, Iterator
 from functools import cached_property
-from io import BytesIO
 from typing import NamedTuple
 
-from gitprov.codec.records import schema_of, writer_of
+from gitprov.codec.records import writer_of
 from gitprov.errors import MalformedRecord
-from gitprov.store.git import Git
-from gitprov.store.ledger import (
-    ENVIRONMENT,
-    StoredRecord,
-    entry_folders,
-    list_entries,
-    read_contents,
-    read_entries,
-)
-from gitprov.store.objects import ObjectReader, decode_commit, decode_tree
+from gitprov.store.entry_checks import Checked, Content, content_of
+from gitprov.store.ledger import list_entries, read_entries
+from gitprov.store.record_ids import IDS, RecordIds
 from gitprov.store.refs import LEDGER, list_refs, parse_shard
-from gitprov.store.repository import EMPTY_TREE
 from gitprov.store.store import Store
 from gitprov.store.writer import load_chain_end, shard_of, writer_id
-
-# Each entry is compared with so many names.
-_FEW = 50
-
-
-class Content(NamedTuple):
-    """What makes two records under one id the same."""
-
-    schema: str | None
-    digest: bytes
-    environment: str | None
 
 
 class _Claim(NamedTuple):
@@ -47,45 +25,6 @@ class _Claim(NamedTuple):
     digest: bytes
     previous: bytes | None
     record_id: str
-
-
-def record_folders(git: Git, tips: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield id and folder of each record that chains have.
-
-    Costs one walk by git, which reads two objects an entry (commit and tree) and no record: a
-    second for a hundred thousand entries, once a command that takes something in.
-    """
-    if not tips:
-        return
-    walk = git.run(
-        "rev-list", "--objects", "--filter=tree:2", "--stdin", stdin="\n".join(tips).encode()
-    )
-    for line in BytesIO(walk):
-        oid, _, name = line.decode("ascii", "replace").rstrip("\n").partition(" ")
-        if name:
-            yield name, oid
-
-
-def find_folders(
-    git: Git, reader: ObjectReader, tips: Collection[str], ids: Collection[str]
-) -> Iterator[tuple[str, str]]:
-    """Yield id and folder of each record that chains have under one of these ids.
-
-    Git looks for a few by their path: a third of the time, and less with a commit graph.
-    """
-    if not ids or not tips:
-        return
-    if len(ids) > _FEW:
-        found = record_folders(git, tips)
-    else:
-        asked = "\n".join([*tips, "--", *ids]).encode()
-        # All sides of joins, whose own tree has none of them.
-        entries = git.run("rev-list", "--full-history", "--stdin", stdin=asked).decode().split()
-        commits = map(decode_commit, read_contents(reader, entries, "commit"))
-        trees = [commit.tree for commit in commits if commit.tree != EMPTY_TREE]
-        contents = zip(trees, read_contents(reader, trees, "tree"), strict=True)
-        found = (pair for tree, data in contents for pair in entry_folders(tree, data))
-    yield from (pair for pair in found if pair[0] in ids)
 
 
 class KnownRecords:
@@ -102,33 +41,31 @@ class KnownRecords:
 
     def has(self, record_id: str) -> bool:
         """Say whether any record is here under an id."""
-        return record_id in self._taken or record_id in self._folders
+        return record_id in self._taken or bool(self._ids.folders(record_id))
 
     def contents(self, record_id: str) -> set[Content]:
         """Return what is here under an id: one content, unless damage was done before."""
         if record_id in self._taken:
             return {self._taken[record_id]}
         reader = self._store.objects
-        found = set()
-        for folder in self._folders.get(record_id, ()):
-            schema, digest, environment = None, b"", None
-            for item in decode_tree(reader.read(folder).data):
-                name = item.name.decode("ascii", "replace")
-                if name == ENVIRONMENT:
-                    environment = item.oid
-                elif kind := schema_of(name):
-                    schema, digest = kind, hashlib.sha256(reader.read(item.oid).data).digest()
-            found.add(Content(schema, digest, environment))
-        return found
+        folders = self._ids.folders(record_id)
+        return {content_of(record_id, reader.read(folder).data) for folder in folders}
+
+    def remember(self) -> None:
+        """Let the next command find what this one has looked for."""
+        if "_ids" in self.__dict__:
+            self._ids.remember()
 
     @cached_property
-    def _folders(self) -> dict[str, list[str]]:
-        """The folders of all records of our ledger, by the records' ids."""
-        git = self._store.repository.git
-        folders: dict[str, list[str]] = {}
-        for record_id, folder in record_folders(git, list_refs(git, LEDGER).values()):
-            folders.setdefault(record_id, []).append(folder)
-        return folders
+    def _ids(self) -> RecordIds:
+        repository = self._store.repository
+        return RecordIds(
+            repository.git,
+            self._store.objects,
+            repository.prov_dir / IDS,
+            list_refs(repository.git, LEDGER).values(),
+            repository.cut_commits(),
+        )
 
     def named_by_ours(self) -> set[bytes | None]:
         """Return the digests of our writer's records, as far as other records of it say them.
@@ -152,20 +89,17 @@ class Arriving:
 
     def __init__(self, known: KnownRecords) -> None:
         self._known = known
-        self._contents: dict[str, Content] = {}
         self._claims: list[_Claim] = []
 
-    def check(self, record: StoredRecord) -> None:
+    def check(self, found: Checked, content: Content) -> None:
         """Raise MalformedRecord where the record's id is taken by another record."""
-        digest = hashlib.sha256(record.data).digest()
-        content = Content(record.schema, digest, record.environment)
-        known = self._known.contents(record.id)
-        if (known and content not in known) or self._contents.get(record.id, content) != content:
-            raise MalformedRecord(f"another record than the one here has the id {record.id}")
-        self._contents[record.id] = content
-        place = writer_of(record.data)
+        known = self._known.contents(found.id)
+        if known and content not in known:
+            raise MalformedRecord(f"another record than the one here has the id {found.id}")
+        place = found.writer
         if place and place.id == self._known.writer and not known:
-            self._claims.append(_Claim(place.sequence, digest, place.previous, record.id))
+            claim = _Claim(place.sequence, found.digest, place.previous, found.id)
+            self._claims.append(claim)
 
     def check_claims(self) -> None:
         """Raise MalformedRecord where a record carries our writer's id and is not ours.
@@ -183,7 +117,3 @@ class Arriving:
                     "among the records that this clone has written"
                 )
             ours.add(claim.previous)
-
-    def taken(self) -> None:
-        """Say that the chain was joined."""
-        self._known.take(self._contents)

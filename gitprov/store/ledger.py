@@ -1,11 +1,11 @@
 """The ledger: append-only chains of entries, each a commit with a folder per record.
 
-Specification: sections 3 and 4. Reading is in bulk (four questions to the object store for any
-number of entries) and checks shape, not trust: `gitprov.store.acceptance` decides what may enter,
+Specification: sections 3 and 4. Reading is in bulk (four questions to the object store for many
+entries), and checks shape, not trust: `gitprov.store.entry_checks` decides what may enter,
 `gitprov.policy.verify` judges what is there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gitprov.codec.records import schema_of
@@ -25,7 +25,8 @@ from gitprov.store.repository import EMPTY_TREE
 ENVIRONMENT = "environment"
 SIGNATURE = "signature"
 
-_ENTRIES_AT_ONCE = 2000
+_ENTRIES_AT_ONCE = 180
+_RECORDS_AT_ONCE = 5000
 
 
 class StoredRecord(NamedTuple):
@@ -56,16 +57,8 @@ class RecordFiles(NamedTuple):
     signature: str | None
 
 
-class _Folder(NamedTuple):
-    entry: int
-    id: str
-    tree: str
-
-
-class _Place(NamedTuple):
-    entry: int
-    id: str
-    files: RecordFiles
+# The records of each tree of an entry: id and folder.
+_Folders = Mapping[str, Sequence[tuple[str, str]]]
 
 
 def list_entries(git: Git, tips: Sequence[str], known: Sequence[str] = ()) -> list[str]:
@@ -89,10 +82,14 @@ def read_entries(reader: ObjectReader, oids: Sequence[str]) -> Iterator[Entry]:
 
 def entry_folders(oid: str, tree: bytes) -> Iterator[tuple[str, str]]:
     """Yield id and folder of each record in the tree of an entry; raise MalformedRecord."""
+    last = ""
     for entry in decode_tree(tree):
         name = entry.name.decode("ascii", "replace")
         if entry.mode != MODE_TREE or not is_id(name):
             raise MalformedRecord(f"entry {oid} holds {name!r}, which is no record")
+        if name <= last:
+            raise MalformedRecord(f"entry {oid} holds {name!r} twice, or not in order")
+        last = name
         yield name, entry.oid
 
 
@@ -104,9 +101,9 @@ def record_files(record_id: str, tree: bytes) -> RecordFiles:
         schema = schema_of(name)
         if schema is not None and entry.mode == MODE_FILE:
             schemas.append((schema, entry.oid))
-        elif name == ENVIRONMENT and entry.mode == MODE_TREE:
+        elif name == ENVIRONMENT and entry.mode == MODE_TREE and environment is None:
             environment = entry.oid
-        elif name == SIGNATURE and entry.mode == MODE_FILE:
+        elif name == SIGNATURE and entry.mode == MODE_FILE and signature is None:
             signature = entry.oid
         else:
             raise MalformedRecord(f"record {record_id} holds {name!r}, which has no place there")
@@ -130,36 +127,42 @@ def read_contents(reader: ObjectReader, oids: Sequence[str], kind: str) -> Itera
 
 def _read_batch(reader: ObjectReader, oids: Sequence[str]) -> Iterator[Entry]:
     commits = [decode_commit(data) for data in read_contents(reader, oids, "commit")]
-    folders = _folders(reader, oids, commits)
-    places = _places(reader, folders)
-    records: list[list[StoredRecord]] = [[] for _ in oids]
-    for place, data in zip(
-        places, read_contents(reader, [place.files.blob for place in places], "blob"), strict=True
-    ):
-        files = place.files
-        record = StoredRecord(
-            place.id, files.schema, files.blob, data, files.environment, files.signature
-        )
-        records[place.entry].append(record)
-    for oid, commit, found in zip(oids, commits, records, strict=True):
-        yield Entry(oid, commit, tuple(found))
+    trees = {commit.tree: oid for oid, commit in zip(oids, commits, strict=True)}
+    trees.pop(EMPTY_TREE, None)  # of joins
+    contents = read_contents(reader, list(trees), "tree")
+    folders: _Folders = {
+        tree: list(entry_folders(oid, data))
+        for (tree, oid), data in zip(trees.items(), contents, strict=True)
+    }
+    portion: list[tuple[str, Commit]] = []
+    count = 0
+    for oid, commit in zip(oids, commits, strict=True):
+        portion.append((oid, commit))
+        count += len(folders.get(commit.tree, ()))
+        if count >= _RECORDS_AT_ONCE:
+            yield from _read_portion(reader, portion, folders)
+            portion, count = [], 0
+    yield from _read_portion(reader, portion, folders)
 
 
-def _folders(reader: ObjectReader, oids: Sequence[str], commits: Sequence[Commit]) -> list[_Folder]:
-    """Return the record folders of entries; an entry with the empty tree (a merge) has none."""
-    filled = [index for index, commit in enumerate(commits) if commit.tree != EMPTY_TREE]
-    trees = read_contents(reader, [commits[index].tree for index in filled], "tree")
-    return [
-        _Folder(index, record_id, tree)
-        for index, data in zip(filled, trees, strict=True)
-        for record_id, tree in entry_folders(oids[index], data)
-    ]
+def _read_portion(
+    reader: ObjectReader, portion: Sequence[tuple[str, Commit]], folders: _Folders
+) -> Iterator[Entry]:
+    """Yield entries whose records are in memory together, what they share only once."""
+    used = [folders.get(commit.tree, ()) for _, commit in portion]
+    named = {folder: record_id for pairs in used for record_id, folder in pairs}
+    trees = read_contents(reader, list(named), "tree")
+    files = {
+        folder: record_files(record_id, data)
+        for (folder, record_id), data in zip(named.items(), trees, strict=True)
+    }
+    blobs = list(dict.fromkeys(found.blob for found in files.values()))
+    data = dict(zip(blobs, read_contents(reader, blobs, "blob"), strict=True))
+    for (oid, commit), pairs in zip(portion, used, strict=True):
+        records = (_stored(record_id, files[folder], data) for record_id, folder in pairs)
+        yield Entry(oid, commit, tuple(records))
 
 
-def _places(reader: ObjectReader, folders: Sequence[_Folder]) -> list[_Place]:
-    """Return what lies in record folders."""
-    trees = read_contents(reader, [folder.tree for folder in folders], "tree")
-    return [
-        _Place(folder.entry, folder.id, record_files(folder.id, data))
-        for folder, data in zip(folders, trees, strict=True)
-    ]
+def _stored(record_id: str, files: RecordFiles, data: Mapping[str, bytes]) -> StoredRecord:
+    schema, blob, environment, signature = files
+    return StoredRecord(record_id, schema, blob, data[blob], environment, signature)

@@ -4,6 +4,7 @@
 section 4.
 """
 
+import re
 from collections.abc import Sequence
 
 from gitprov.model.ids import short
@@ -16,6 +17,8 @@ _SUBJECT_LENGTH = 100
 _METRICS_OF_RUNS = 100
 # The record has them all.
 _LISTED_COMMITS = 100
+
+_RUN_TRAILER = re.compile(rb"^Prov-Run: (.*)$", re.MULTILINE)
 
 
 def entry_message(runs: Sequence[Run]) -> bytes:
@@ -32,6 +35,15 @@ def entry_message(runs: Sequence[Run]) -> bytes:
         "\n".join(line for run in runs for line in _trailers(run, with_metrics=with_metrics))
     )
     return ("\n\n".join(parts) + "\n").encode()
+
+
+def runs_named(message: bytes) -> tuple[str, ...]:
+    """Return the ids that the trailers of an entry name, sorted.
+
+    Trailers are the last paragraph: what people wrote stands before it, and names no runs.
+    """
+    trailers = message.rstrip(b"\n").rpartition(b"\n\n")[2]
+    return tuple(sorted(name.decode("ascii", "replace") for name in _RUN_TRAILER.findall(trailers)))
 
 
 def rewrite_message(rewrite: Rewrite) -> bytes:

@@ -24,6 +24,8 @@ _ID = re.compile(rb"[0-9a-f]{40}\Z")
 # Names asked for before any answer is read: they must fit into the smallest pipe (4 KiB), or
 # both sides could wait for each other.
 _BATCH = 90
+# So much of them is held at once; what comes on top is asked for again, one by one.
+_HELD_BYTES = 32 << 20
 
 
 class Object(NamedTuple):
@@ -166,13 +168,10 @@ class GitObjects:
         """Yield the objects in the order asked for, None for each that is missing."""
         for start in range(0, len(oids), _BATCH):
             batch = oids[start : start + _BATCH]
-            conversation = self._open()
-            assert conversation.stdin is not None  # noqa: S101 -- opened with pipes
-            conversation.stdin.write("".join(f"{oid}\n" for oid in batch).encode())
-            conversation.stdin.flush()
-            # All answers of a batch are taken before any is handed out: a caller that stops
-            # early must not leave answers in the pipe for the next question.
-            yield from [self._answer(conversation) for _ in batch]
+            answers = self._ask(batch)
+            yield from answers
+            for oid in batch[len(answers) :]:
+                yield from self._ask([oid])
 
     def close(self) -> None:
         """End the process."""
@@ -181,6 +180,25 @@ class GitObjects:
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+    def _ask(self, oids: Sequence[str]) -> list[Object | None]:
+        """Return the first objects, as many as may be held, and one at least.
+
+        All answers are taken before any is handed out: a caller that stops early must not leave
+        answers in the pipe for the next question.
+        """
+        conversation = self._open()
+        assert conversation.stdin is not None  # noqa: S101 -- opened with pipes
+        conversation.stdin.write("".join(f"{oid}\n" for oid in oids).encode())
+        conversation.stdin.flush()
+        answers: list[Object | None] = []
+        held = 0
+        for _ in oids:
+            answer = self._answer(conversation)
+            if held < _HELD_BYTES:
+                answers.append(answer)
+            held += len(answer.data) if answer else 0
+        return answers
 
     def _open(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -1,18 +1,29 @@
 """A host that checks what is pushed: honest pushes pass, and nothing else changes anything."""
 
+import sqlite3
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gitprov.codec import canonical
+from gitprov.codec.environments import environment_digest
 from gitprov.model.ids import new_id
 from gitprov.store.objects import MODE_TREE, Commit, TreeEntry, encode_commit, encode_tree
 from gitprov.store.pack import Existing, Files, PackBuilder
 from gitprov.store.repository import EMPTY_TREE
-from tests.support.chains import AUTHOR, entry, only_ref, rebuild, run_folder, write_pack
+from tests.support.chains import (
+    AUTHOR,
+    entry,
+    naming,
+    only_ref,
+    rebuild,
+    run_folder,
+    write_pack,
+)
 from tests.support.hosts import host, started_by, state
 from tests.support.repositories import Clone
 from tests.support.runs import (
@@ -387,17 +398,56 @@ def test_source_in_a_chain(server: Clone, clone: Clone) -> None:
 
 @pytest.mark.parametrize("where", ["in the chain", "in another chain"])
 def test_an_id_that_the_host_has(server: Clone, clone: Clone, where: str) -> None:
+    lock = {"uv.lock": b"version = 1\n"}
+    (run_id,) = record(clone.store(), environment=lock)
     taken(clone, "refs/prov/*:refs/prov/*")
-    run_id = run_ids(clone.store())[0]
     ref = only_ref(clone.store()) if where == "in the chain" else LEDGER
     parents = [ledger_tips(clone.store())[ref]] if where == "in the chain" else []
     forged = {"run.1.msgpack": canonical.encode(manifest(run_id, message="forged"))}
     found = next(item for item in records(clone.store()) if item.id == run_id)
-    elsewhere = {"run.1.msgpack": found.data, "environment": {"uv.lock": b"forged"}}
+    elsewhere = {"run.1.msgpack": found.data, "environment": {**lock, "empty": {}}}
     for files in (forged, elsewhere):
         tip = entry(clone.store(), {run_id: files}, parents=parents)
         reason = refused(clone, server, f"{tip}:{ref}")
         assert reason == f"{ref}: another record than the one here has the id {run_id}"
+
+
+def test_what_the_host_remembers_of_ids(server: Clone, clone: Clone) -> None:
+    """A list that is level, behind, damaged or gone: the verdict is the same."""
+    path = server.path / "prov" / "ids.sqlite"
+    store = clone.store()
+    for _ in range(3):
+        (run_id,) = record(store)
+        taken(clone, "refs/prov/*:refs/prov/*")
+        for run in (run_id, run_ids(store)[0]):
+            forged = canonical.encode(manifest(run, message="forged"))
+            tip = entry(store, {run: {"run.1.msgpack": forged}})
+            assert run in refused(clone, server, f"{tip}:{LEDGER}")
+    level = path.read_bytes()
+    for damaged in (b"", b"garbage" * 999, level[: len(level) // 2], None):
+        path.unlink() if damaged is None else path.write_bytes(damaged)
+        assert run in refused(clone, server, f"{tip}:{LEDGER}")
+        record(store)
+        taken(clone, "refs/prov/*:refs/prov/*")
+        assert run in refused(clone, server, f"{tip}:{LEDGER}")
+    with closing(sqlite3.connect(path)) as connection:
+        listed = connection.execute("SELECT DISTINCT id FROM records").fetchall()
+    assert len(listed) >= len(run_ids(store)) - 1  # what was taken last is looked for with git
+
+
+def test_a_push_that_is_refused_is_not_remembered(server: Clone, clone: Clone) -> None:
+    taken(clone, "refs/prov/*:refs/prov/*")
+    record(clone.store())
+    taken(clone, "refs/prov/*:refs/prov/*")
+    path = server.path / "prov" / "ids.sqlite"
+    before = path.read_bytes()
+    run_id, data = good_record()
+    good = entry(clone.store(), {run_id: {"run.1.msgpack": data}})
+    bad = entry(clone.store(), run_folder(b"\xc1"), parents=[good])
+    refused(clone, server, f"{bad}:{LEDGER}")
+    assert path.read_bytes() == before
+    other = canonical.encode(manifest(run_id, message="other"))
+    taken(clone, f"{entry(clone.store(), {run_id: {'run.1.msgpack': other}})}:{LEDGER}")
 
 
 def test_an_id_on_one_side_of_a_join(server: Clone, clone: Clone) -> None:
@@ -429,11 +479,11 @@ def test_an_id_twice_in_a_push(server: Clone, clone: Clone) -> None:
 # What git itself would not find sound
 
 
-def raw_commit(clone: Clone, tree: str, author: bytes = AUTHOR) -> str:
+def raw_commit(clone: Clone, tree: str, author: bytes = AUTHOR, runs: Sequence[str] = ()) -> str:
     pack = PackBuilder()
     if tree == EMPTY_TREE:
         pack.add("tree", b"")
-    commit = encode_commit(Commit(tree, (), AUTHOR, AUTHOR, b"an entry\n"))
+    commit = encode_commit(Commit(tree, (), AUTHOR, AUTHOR, naming(runs)))
     oid = pack.add("commit", commit.replace(b"author " + AUTHOR, b"author " + author))
     write_pack(clone.store(), pack)
     return oid
@@ -453,21 +503,26 @@ def test_a_folder_twice(server: Clone, clone: Clone) -> None:
     write_pack(clone.store(), pack)
     item = TreeEntry(MODE_TREE, run_id.encode(), folder)
     tip = raw_commit(clone, raw_tree(clone, item, item))
-    assert "duplicateEntries" in refused(clone, server, f"{tip}:{LEDGER}")
+    assert "twice, or not in order" in refused(clone, server, f"{tip}:{LEDGER}")
 
 
 @pytest.mark.parametrize(
     "author", [b"A <a@b> 01 +0000", b"A a@b 1 +0000", b"A <a@b> 1 +0000\nencoding a\0b"]
 )
 def test_a_commit_with_an_odd_header(server: Clone, clone: Clone, author: bytes) -> None:
-    tree = clone.git("rev-parse", f"{good_entry(clone)}^{{tree}}").strip()
-    tip = raw_commit(clone, tree, author)
+    run_id, data = good_record()
+    good = entry(clone.store(), {run_id: {"run.1.msgpack": data}})
+    tree = clone.git("rev-parse", f"{good}^{{tree}}").strip()
+    tip = raw_commit(clone, tree, author, [run_id])
     assert "git does not find it sound" in refused(clone, server, f"{tip}:{LEDGER}")
 
 
 def test_a_file_that_git_would_act_on(server: Clone, clone: Clone) -> None:
     modules = b'[submodule "../../x"]\n\tpath = x\n\turl = x\n'
-    tip = good_entry(clone, environment={".gitmodules": modules})
+    digest = environment_digest({".gitmodules": modules})
+    run_id, data = good_record(environment={"digest": digest})
+    files = {"run.1.msgpack": data, "environment": {".gitmodules": modules}}
+    tip = entry(clone.store(), {run_id: files})
     assert "gitmodulesName" in refused(clone, server, f"{tip}:{LEDGER}")
 
 

@@ -1,6 +1,6 @@
 """Ledgers made by hand: the same runs with something altered, or what a stranger might send."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gitprov.codec.records import file_name
 from gitprov.model.ids import new_id
@@ -61,13 +61,28 @@ def rebuild(store: Store, change: Callable[[list[tuple[Commit, Folders]]], None]
 
 
 def entry(
-    store: Store, files: Files, *, parents: Sequence[str] = (), message: bytes = b"an entry\n"
+    store: Store, files: Files, *, parents: Sequence[str] = (), message: bytes | None = None
 ) -> str:
-    """Store an entry with any content and return it."""
+    """Store an entry with any content and return it; the message names its runs, if not given."""
     pack = PackBuilder()
-    oid = pack.add_commit(Commit(pack.add_tree(files), tuple(parents), AUTHOR, AUTHOR, message))
+    words = naming(runs_in(files)) if message is None else message
+    oid = pack.add_commit(Commit(pack.add_tree(files), tuple(parents), AUTHOR, AUTHOR, words))
     write_pack(store, pack)
     return oid
+
+
+def naming(ids: Iterable[str]) -> bytes:
+    """Return the message of an entry with these runs."""
+    return "\n".join(["an entry", "", *(f"Prov-Run: {run_id}" for run_id in ids), ""]).encode()
+
+
+def runs_in(files: Files) -> list[str]:
+    """Return the names of folders with a run."""
+    return [
+        name
+        for name, folder in files.items()
+        if isinstance(folder, Mapping) and any(file.startswith("run.") for file in folder)
+    ]
 
 
 def run_folder(data: bytes, **more: "bytes | Files | Existing") -> Mapping[str, Files]:

@@ -20,7 +20,15 @@ from gitprov.store.pack import Existing, PackBuilder
 from gitprov.store.refs import list_refs
 from gitprov.store.store import Store
 from gitprov.store.writer import writer_id
-from tests.support.chains import AUTHOR, entry, only_ref, rebuild, run_folder, write_pack
+from tests.support.chains import (
+    AUTHOR,
+    entry,
+    naming,
+    only_ref,
+    rebuild,
+    run_folder,
+    write_pack,
+)
 from tests.support.repositories import Clone
 from tests.support.runs import (
     copy_repository,
@@ -43,7 +51,8 @@ def clone(tmp_path: Path) -> Clone:
 
 @pytest.fixture
 def store(clone: Clone) -> Store:
-    """Return a store with two runs of its own."""
+    """Return a store with two runs of its own, and a remote that is never asked."""
+    clone.git("remote", "add", "origin", "../nowhere.git")
     store = clone.store()
     record(store, 2)
     return store
@@ -61,7 +70,7 @@ def refused(store: Store, oid: str, ref: str = THEIRS) -> str:
     done = accept(store)
     assert list_refs(store.repository.git, "refs/prov/", "refs/notes/") == before
     assert done.runs == 0
-    (reason,) = done.refused
+    (reason,) = done.refused.values()
     assert "of remote origin is not taken in: " in reason
     assert reason.isprintable()
     return reason
@@ -103,7 +112,7 @@ def test_good_chain_is_taken_in_once(store: Store) -> None:
     tip = entry(store, {run_id: {"run.1.msgpack": data}})
     offer(store, tip)
     done = accept(store)
-    assert (done.runs, done.refused) == (1, [])
+    assert (done.runs, done.refused) == (1, {})
     assert ledger_tips(store)["refs/prov/ledger/2026-01/05"] == tip
     assert run_id in run_ids(store)
     assert accept(store).runs == 0
@@ -126,7 +135,7 @@ def test_notes_of_runs_that_are_taken_in(clone: Clone, store: Store) -> None:
         (b"\x81\xa6schema\xa5run.2", "does not say that it is run.1"),
         (b"\xde\x00\x01\xa6schema\xa5run.1", "canonical form"),
         (b"\x93\x01\x02\x03", "a record is a map"),
-        (b"x" * (canonical.MAX_BYTES + 1), "the limit is"),
+        (b"x" * (canonical.MAX_BYTES + 1), "is the most that is taken"),
     ],
     ids=["empty", "invalid", "no fields", "other kind", "long header", "array", "oversized"],
 )
@@ -259,7 +268,7 @@ def test_kind_of_the_future_is_kept(store: Store) -> None:
     note = canonical.encode({"schema": "note.7", "id": new_id(), "text": "from later"})
     tip = entry(store, {new_id(): {"note.7.msgpack": note}})
     offer(store, tip)
-    assert accept(store).refused == []
+    assert accept(store).refused == {}
     assert note in [found.data for found in records(store)]
     assert tip in entries(store)
 
@@ -272,7 +281,7 @@ def test_kind_of_the_future_must_be_canonical(store: Store) -> None:
 def test_names_that_are_no_chains_are_left_alone(store: Store) -> None:
     before = ledger_tips(store)
     offer(store, entry(store, run_folder(b"\xc1")), "refs/prov-remote/origin/ledger/now/05")
-    assert accept(store).refused == []
+    assert accept(store).refused == {}
     assert ledger_tips(store) == before
 
 
@@ -300,7 +309,7 @@ def test_cache_of_what_was_read_can_be_lost(store: Store, damage: bytes) -> None
     (store.repository.prov_dir / "accepted").write_bytes(damage)
     record(store)
     done = accept(store)
-    assert (done.runs, done.refused) == (0, [])
+    assert (done.runs, done.refused) == (0, {})
     assert len(run_ids(store)) == 4
 
 
@@ -351,7 +360,7 @@ def test_integers_that_no_database_takes(store: Store, exponent: int) -> None:
 def test_largest_params_are_listed_and_found(store: Store) -> None:
     run_id, data = good_record(params={"seed": (1 << 64) - 1, "least": -(1 << 63)})
     offer(store, entry(store, {run_id: {"run.1.msgpack": data}}))
-    assert accept(store).refused == []
+    assert accept(store).refused == {}
     history = History(store)
     assert history.count() == 3
     found = list(history.runs(where="params.seed = 18446744073709551615"))
@@ -387,7 +396,7 @@ def test_our_own_month_comes_back(store: Store, *, with_cache: bool) -> None:
         store.repository.git.run("update-ref", "-d", ref.replace("/20", "/19"))
         (store.repository.prov_dir / "chain").unlink()
     offer(store, tip, THEIRS)
-    assert accept(store).refused == []
+    assert accept(store).refused == {}
     assert set(ids) <= set(run_ids(store))
     record(store)
     assert verify(store).is_good
@@ -404,17 +413,20 @@ def test_id_of_ours_with_other_bytes(store: Store, shard: str) -> None:
 
 
 def test_record_of_ours_with_another_environment(store: Store) -> None:
-    found = next(item for item in records(store) if item.id == run_ids(store)[0])
-    files = {"run.1.msgpack": found.data, "environment": {"uv.lock": b"forged"}}
-    reason = refused(store, entry(store, {found.id: files}))
-    assert "another record than the one here" in reason
+    """The same files, and a folder with none: another environment with the same digest."""
+    lock = {"uv.lock": b"version = 1\n"}
+    (run_id,) = record(store, environment=lock)
+    found = next(item for item in records(store) if item.id == run_id)
+    files = {"run.1.msgpack": found.data, "environment": {**lock, "empty": {}}}
+    reason = refused(store, entry(store, {run_id: files}))
+    assert f"another record than the one here has the id {run_id}" in reason
 
 
 def test_record_of_ours_as_it_is(store: Store) -> None:
     found = records(store)[-1]
     tip = entry(store, {found.id: {"run.1.msgpack": found.data}})
     offer(store, tip)
-    assert accept(store).refused == []
+    assert accept(store).refused == {}
     assert set(run_ids(store)) == {item.id for item in records(store) if "run" in item.schema}
 
 
@@ -423,9 +435,9 @@ def test_one_id_twice_among_what_comes(store: Store) -> None:
     first = entry(store, {run_id: {"run.1.msgpack": data}})
     other = canonical.encode(manifest(run_id, message="other"))
     tip = entry(store, {run_id: {"run.1.msgpack": other}}, parents=[first])
-    assert "another record than the one here" in refused(store, tip)
+    assert f"two different records have the id {run_id}" in refused(store, tip)
     offer(store, first)
-    assert accept(store).refused == []
+    assert accept(store).refused == {}
     offer(store, entry(store, {run_id: {"run.1.msgpack": other}}), THEIRS.replace("05", "06"))
     assert len(accept(store).refused) == 1
 
@@ -497,7 +509,7 @@ def test_good_payload_and_keep_are_taken_in(clone: Clone, store: Store) -> None:
     head = clone.git("rev-parse", "HEAD").strip()
     offer(store, entry(store, {new_id(): {"output.log": b"text"}}), THEIR_PAYLOAD)
     offer(store, entry(store, {}, parents=[head]), THEIR_KEEP)
-    assert accept(store).refused == []
+    assert accept(store).refused == {}
     assert {"refs/prov/keep/2026-01/05", "refs/prov/payload/2026-01/05"} <= store.refs().keys()
 
 
@@ -512,13 +524,13 @@ def test_refusal_is_said_again_and_not_read_again(
     reason = refused(store, entry(store, run_folder(b"\xc1")))
     with monkeypatch.context() as patch:
         # Nothing is left to read it with.
-        patch.setattr(acceptance, "read_entries", None)
-        assert accept(store).refused == [reason]
+        patch.setattr(acceptance, "EntryChecks", None)
+        assert list(accept(store).refused.values()) == [reason]
         # A good chain beside it does not bring it back either.
     run_id, data = good_record()
     offer(store, entry(store, {run_id: {"run.1.msgpack": data}}), THEIRS.replace("05", "06"))
     done = accept(store)
-    assert (done.runs, done.refused) == (1, [reason])
+    assert (done.runs, [*done.refused.values()]) == (1, [reason])
 
 
 def test_refused_chain_is_looked_at_by_another_version(
@@ -528,24 +540,35 @@ def test_refused_chain_is_looked_at_by_another_version(
     offer(store, entry(store, {run_id: {"run.1.msgpack": data}}))
     with monkeypatch.context() as patch:
         patch.setattr(remote_tips, "__version__", "0.0.1")
-        patch.setattr(acceptance, "check_entry", _refuse)
+        patch.setattr(acceptance, "EntryChecks", _refuse)
         assert len(accept(store).refused) == 1
         assert len(accept(store).refused) == 1
     done = accept(store)
-    assert (done.runs, done.refused) == (1, [])
+    assert (done.runs, done.refused) == (1, {})
 
 
 def test_missing_object_that_comes_later(store: Store) -> None:
     run_id, data = good_record()
     pack, later = PackBuilder(), PackBuilder()
     tree = later.add_tree({run_id: {"run.1.msgpack": data}})
-    tip = pack.add_commit(Commit(tree, (), AUTHOR, AUTHOR, b"an entry\n"))
+    tip = pack.add_commit(Commit(tree, (), AUTHOR, AUTHOR, naming([run_id])))
     write_pack(store, pack)
     refused(store, tip)
     write_pack(store, later)
     done = accept(store)
-    assert (done.runs, done.refused) == (1, [])
+    assert (done.runs, done.refused) == (1, {})
 
 
-def _refuse(_: object) -> None:
+def _refuse(*_: object) -> None:
     raise MalformedRecord("an older version knows better")
+
+
+def test_what_a_remote_that_is_no_more_had_is_refused_once(clone: Clone, store: Store) -> None:
+    bad = entry(store, run_folder(b"malformed"))
+    offer(store, bad)
+    assert len(accept(store).refused) == 1
+    clone.git("config", "--unset", "remote.origin.url")
+    store = clone.store()
+    assert len(accept(store).refused) == 1
+    assert accept(store).refused == {}
+    assert THEIRS not in store.refs()
