@@ -41,4 +41,6 @@ def pull(
         print(json_line({"schema": "pull.1", **accepted_document(done, name)}))
     else:
         print(accepted_text(done, name))
-    fail_on(done.refused, f"{name} has chains that break the format; they were left out")
+    fail_on(
+        list(done.refused.values()), f"{name} has chains that break the format; they were left out"
+    )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gitprov.cli.catching_up import current_store
+from gitprov.cli.catching_up import current_store, warn
 from gitprov.cli.progress import progress_bar
 from gitprov.cli.remotes import (
     Remote,
@@ -36,13 +36,14 @@ def push(
     many. An ordinary git push sends the runs alone, and so does this one with prov.share=ledger.
     """
     with current_store() as store:
-        name = chosen_remote(store.repository, remote)
+        name = chosen_remote(store.repository, remote, to_push=True)
         areas = shared_areas(store.repository.config)
         if dry_run:
             done = preview(store, name, areas)
         else:
             with progress_bar() as watch:
                 done = push_chains(store, name, areas, watch=watch)
+    warn(done.lost)
     if as_json:
         print(json_line({"schema": "push.1", "dry_run": dry_run, **pushed_document(done, name)}))
     else:

@@ -111,5 +111,5 @@ def _take_in(store: Store) -> Findings:
     done = accept(store)
     if done.runs or not done.refused:
         yield mended(f"{plural(done.runs, 'run')} taken in")
-    for reason in done.refused:
+    for reason in done.refused.values():
         yield fault(reason, "tell whoever maintains the remote; yours is not harmed")

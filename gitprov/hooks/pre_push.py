@@ -3,6 +3,7 @@
 import sys
 
 from gitprov.errors import GitprovError
+from gitprov.hooks.calling_git import is_rehearsal
 from gitprov.hooks.catching_up import remember_remotes
 from gitprov.model.wording import plural, printable
 from gitprov.recorder.recovery import catch_up
@@ -21,9 +22,12 @@ def send_ledger(remote: str) -> None:
         config = store.repository.config
         if not config.flag("prov.autopush", default=True) or remote not in config.remotes():
             return
+        if is_rehearsal():
+            _say(f"the runs that {remote} does not have go with the push")
+            return
         remote = home_of(config, remote).remote
         catch_up(store)
-        done = push(store, remote, ["ledger"], attempts=_ATTEMPTS)
+        done = push(store, remote, ["ledger"], attempts=_ATTEMPTS, hurried=True)
         remember_remotes(store)
     except (GitprovError, OSError) as error:
         _say(f"runs were not sent: {error}; later: git prov push {remote}")
@@ -35,7 +39,7 @@ def send_ledger(remote: str) -> None:
     for word in done.words:
         _say(f"{remote} says: {word}")
     if done.advice:
-        _say(f"{remote} takes no runs there: {done.advice}")
+        _say(done.advice)
 
 
 def _say(message: str) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gitprov.errors import GitprovError
+from gitprov.store.head import head_is
 from gitprov.store.high_water import HighWater
 from gitprov.store.remote_tips import unread_tips
 from gitprov.store.rewrites import rewrites_wait
@@ -29,6 +30,8 @@ def catch_up(store: Store, *, put_back: bool = True) -> CaughtUp:
 
     Raises nothing (with GITPROV_DEBUG=1, what is a mistake of ours).
 
+    Notes follow where commits were rewritten, or where runs were recorded that HEAD has left.
+
     A repository that cannot be written to is read as it is; the problems say so. So is one whose
     refs were set back where they are not to be `put_back`.
     """
@@ -41,33 +44,39 @@ def catch_up(store: Store, *, put_back: bool = True) -> CaughtUp:
     if marks.ours_fallen(refs) and not (put_back and _put_back(store, done)):
         done.problems.append("refs were set back since; this is what they lead to now")
         return done
-    _empty_journal(store, done)
+    went_on = _empty_journal(store, done)
     _take_in_fetched(store, refs, done)
-    _record_rewrites(store, done)
+    if _record_rewrites(store, done) or went_on:
+        done.problems += update_notes(store).problems
     return done
 
 
 # All do their imports late: nearly always there is nothing to do, and a listing should not pay.
 
 
-def _empty_journal(store: Store, done: CaughtUp) -> None:
+def _empty_journal(store: Store, done: CaughtUp) -> bool:
+    """Say whether HEAD has gone on from where runs were made: what they ran may be committed."""
     waiting = 0
     with _told(done, "the journal cannot be looked at"):
         waiting = len(store.journal.runs())
     if not waiting:
-        return
+        return False
     from gitprov.recorder.adoption import adopt_dead_runs  # noqa: PLC0415
     from gitprov.store.drain import drain  # noqa: PLC0415
 
     rejected: dict[str, str] = {}
+    went_on = False
     with _told(done, f"runs whose process died wait in {store.journal.folder}"):
         adopted = adopt_dead_runs(store)
         done.adopted = adopted.runs
         rejected |= adopted.rejected
     with _told(done, f"runs wait in {store.journal.folder}"):
-        rejected |= drain(store).rejected
+        drained = drain(store)
+        rejected |= drained.rejected
+        went_on = not all(head_is(store.repository, commit) for commit in drained.sources)
     for run_id, reason in rejected.items():
         done.problems.append(f"run {run_id} could not be recorded: {reason}")
+    return went_on
 
 
 def _mend_cuts(store: Store, done: CaughtUp) -> None:
@@ -93,16 +102,17 @@ def _take_in_fetched(store: Store, refs: Mapping[str, str], done: CaughtUp) -> N
         if unread_tips(store.repository, refs):
             from gitprov.store.acceptance import accept  # noqa: PLC0415
 
-            done.problems += accept(store).refused
+            done.problems += accept(store).refused.values()
 
 
-def _record_rewrites(store: Store, done: CaughtUp) -> None:
+def _record_rewrites(store: Store, done: CaughtUp) -> bool:
+    """Say whether commits that concern runs were rewritten."""
     with _told(done, "rewritten commits are not recorded yet"):
         if rewrites_wait(store.repository):
             from gitprov.recorder.rewriting import record_rewrites  # noqa: PLC0415
 
-            if record_rewrites(store):
-                done.problems += update_notes(store).problems
+            return bool(record_rewrites(store))
+    return False
 
 
 def update_notes(store: Store) -> CaughtUp:

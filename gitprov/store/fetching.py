@@ -4,7 +4,7 @@ They are read where they lie, in `refs/prov-remote/`; taking them in is acceptan
 is durable: our own chains will stand on it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from gitprov.store.git_locks import release_dead_locks
 from gitprov.store.home import Home
 from gitprov.store.lock import store_lock
 from gitprov.store.partial_clone import EVERYTHING, promisor
-from gitprov.store.refs import REMOTE, Area
+from gitprov.store.refs import REMOTE, Area, Shard
 from gitprov.store.shallow import NEWEST, WHOLE, cut_chains, mend_cuts
 from gitprov.store.store import Store
 from gitprov.store.transfer import Watch, transfer
@@ -36,18 +36,28 @@ def fetch_chains(
     home: Home,
     areas: Sequence[Area],
     *,
-    sparing: bool = False,
     watch: Watch | None = None,
 ) -> None:
-    """Fetch from `source` into the mirror of a home. Raises RemoteFailed.
+    """Fetch from `source` into the mirror of a home. Raises RemoteFailed."""
+    store.repository.require_writable()
+    clear_mirror(store)
+    with _durable_packs(store):
+        for part in _parts(store, areas):
+            _fetch(store, source, home.fetch_refspecs(part.areas), part.options, watch)
+    mend_cuts(store)
 
-    `sparing` leaves the history of sources where it is, in a clone that was made without it.
+
+def fetch_shards(store: Store, source: str, home: Home, shards: Collection[Shard]) -> None:
+    """Fetch these chains alone, to push them. Raises RemoteFailed.
+
+    The history of sources stays where it is, in a clone that was made without it.
     """
     store.repository.require_writable()
     clear_mirror(store)
     with _durable_packs(store):
-        for part in _parts(store, areas, sparing=sparing):
-            _fetch(store, source, home.fetch_refspecs(part.areas), part.options, watch)
+        for part in _parts(store, sorted({shard.area for shard in shards}), sparing=True):
+            wanted = [shard for shard in shards if shard.area in part.areas]
+            _fetch(store, source, home.shard_refspecs(wanted), part.options)
     mend_cuts(store)
 
 
@@ -56,8 +66,7 @@ def fetch_payload(
 ) -> None:
     """Fetch the payload of some months or shards, as `2026-11/*` or `2026-11/0a*`.
 
-    A pattern each, as git fails where a ref that is named in full is not there. Raises
-    RemoteFailed.
+    A pattern each: see `Home.shard_refspecs`. Raises RemoteFailed.
     """
     store.repository.require_writable()
     clear_mirror(store)
@@ -75,7 +84,7 @@ def clear_mirror(store: Store) -> None:
             release_dead_locks(store.repository)
 
 
-def _parts(store: Store, areas: Sequence[Area], *, sparing: bool) -> Iterator[_Part]:
+def _parts(store: Store, areas: Sequence[Area], *, sparing: bool = False) -> Iterator[_Part]:
     """Yield what is to be fetched: nearly always all in one.
 
     Ledger and payload are always fetched whole. Only keep leads to sources, so it is there that
@@ -113,7 +122,7 @@ def _fetch(
     source: str,
     refspecs: Sequence[str],
     options: Sequence[str],
-    watch: Watch | None,
+    watch: Watch | None = None,
 ) -> None:
     result = transfer(
         store.repository.git,

@@ -35,6 +35,9 @@ _LOCAL_VARIABLES = frozenset(
     }
 )
 
+# What git says of an ssh that ends without an answer.
+_SSH_FAILED = "Could not read from remote repository."
+
 # Where git keeps what is pushed until its hook has agreed.
 _QUARANTINE = ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH")
 
@@ -228,13 +231,16 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
 def last_line(output: bytes) -> str:
     """Return the line of git's messages that says what went wrong.
 
-    Where it ends with a colon, the reason stands on the next line.
+    Where it ends with a colon, the reason stands on the next line; where ssh has failed, on the one
+    before.
     """
     text = output.decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for number, line in enumerate(lines):
         if line.startswith(("fatal:", "error:")):
             said = line.partition(":")[2].strip()
+            if said == _SSH_FAILED and number:
+                return lines[number - 1]
             more = lines[number + 1 : number + 2] if said.endswith(":") else []
             return " ".join([said, *more])
     return lines[-1] if lines else "it said nothing"

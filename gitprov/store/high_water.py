@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gitprov.codec import canonical
 from gitprov.errors import MalformedRecord
 from gitprov.store.durable import write_durably
-from gitprov.store.refs import OURS, REMOTE, parse_shard
+from gitprov.store.refs import OURS, REMOTE, parse_shard, remote_of
 from gitprov.store.repository import Repository
 
 Refs = Mapping[str, str]
@@ -64,8 +64,11 @@ class HighWater:
         return self._news(refs, f"{OURS}/")
 
     def remotes_fallen(self, refs: Refs) -> list[Fallen]:
-        """Return what remotes have lost since the last call, each loss once."""
+        """Return what remotes have lost of what is ours since the last call, each loss once."""
         news = self._news(refs, f"{REMOTE}/")
+        theirs = {fallen.ref: fallen.now for fallen in news if not self._is_ours(fallen, refs)}
+        self.remember(theirs)
+        news = [fallen for fallen in news if fallen.ref not in theirs]
         if news:
             self._fallen |= {fallen.ref: fallen.now or _GONE for fallen in news}
             self._save()
@@ -76,8 +79,14 @@ class HighWater:
         return [
             Fallen(ref, self._tips[ref], None if now == _GONE else now)
             for ref, now in self._fallen.items()
-            if ref.startswith(f"{REMOTE}/{remote}/") and ref in self._tips
+            if remote_of(ref) == remote and ref in self._tips
         ]
+
+    def _is_ours(self, fallen: Fallen, refs: Refs) -> bool:
+        """Say whether what a remote had is here: not what was refused."""
+        shard = parse_shard(fallen.ref)
+        ours = refs.get(shard.ref) if shard else None
+        return ours is not None and self.reaches(ours, fallen.before)
 
     def reaches(self, tip: str, other: str) -> bool:
         """Say whether one commit is the other, or has it in its history."""

@@ -7,7 +7,7 @@ among its branches, and with `remote.<name>.provRemote` at another remote. Speci
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gitprov.errors import RemoteFailed
@@ -17,7 +17,9 @@ from gitprov.store.repository import Config
 
 BRANCHES = "refs/heads/prov"
 
-_NAMESPACE = re.compile(r"refs(/[^/\s~^:?*\[\\\x00-\x1f\x7f]+)+\Z")
+# What git takes for the name of a ref; not among those that say what one clone has seen or kept.
+_PART = r"(?!\.)[^/\s~^:?*\[\\\x00-\x1f\x7f]+(?<!\.)(?<!\.lock)"
+_NAMESPACE = re.compile(rf"refs/(?!remotes(?:/|\Z)|prov-)(?!.*(?:\.\.|@{{)){_PART}(?:/{_PART})*\Z")
 
 
 class Home(NamedTuple):
@@ -37,6 +39,22 @@ class Home(NamedTuple):
     def fetch_refspecs(self, areas: Sequence[Area]) -> list[str]:
         """Return what brings chains of these areas beside ours, never over them."""
         return [f"+{self.namespace}/{area}/*:{REMOTE}/{self.remote}/{area}/*" for area in areas]
+
+    def shard_refspecs(self, shards: Iterable[Shard]) -> list[str]:
+        """Return what brings these chains: patterns, since git fails where a name is not there."""
+        return [f"+{self.ref(shard)}*:{shard.remote_ref(self.remote)}*" for shard in shards]
+
+
+def remote_called(config: Config, name: str) -> str:
+    """Return the remote that is called so, or has this URL; else the name as it is."""
+    remotes = config.remotes()
+    if name in remotes:
+        return name
+    for remote in remotes:
+        urls = [*config.all(f"remote.{remote}.url"), *config.all(f"remote.{remote}.pushurl")]
+        if name.rstrip("/") in (url.rstrip("/") for url in urls):
+            return remote
+    return name
 
 
 def home_of(config: Config, remote: str) -> Home:

@@ -1,6 +1,6 @@
 """What publishing chains publishes: how much there is, counted so that nobody does it unawares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitprov.errors import GitFailed
@@ -8,7 +8,7 @@ from gitprov.model.run import RUN_SCHEMA
 from gitprov.store.home import Home, home_of
 from gitprov.store.ledger import list_entries, read_entries
 from gitprov.store.objects import decode_commit
-from gitprov.store.refs import AREAS, OURS, REMOTE, Area, Shard, list_refs, parse_shard
+from gitprov.store.refs import AREAS, Area, Shard, list_refs, parse_shard, remote_of
 from gitprov.store.repository import EMPTY_TREE, Config
 from gitprov.store.store import Store
 
@@ -18,7 +18,7 @@ class Pushed:
     """What a push has published, what was refused, and what to do about that, in words.
 
     `size` is in bytes, and known of what is to be published only. `words` are the remote's own,
-    where it has refused something.
+    where it has refused something; `lost` says what it had lost, and has again.
     """
 
     runs: int = 0
@@ -27,6 +27,7 @@ class Pushed:
     commits: int = 0
     size: int = 0
     attempts: int = 0
+    lost: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
     advice: str = ""
@@ -38,7 +39,7 @@ def preview(store: Store, remote: str, areas: Sequence[Area] = AREAS) -> Pushed:
     would = Pushed()
     if pending := pending_chains(store, home, areas):
         refs = store.refs()
-        known = seen_at(store, home, refs)
+        known = seen_at(store, home.remote, refs)
         would.refs = len(pending)
         count_published(store, pending, refs, known, would)
         would.size = _size(store, [refs[shard.ref] for shard in pending], known)
@@ -59,20 +60,39 @@ def shared_areas(config: Config) -> Sequence[Area]:
 def pending_chains(store: Store, home: Home, areas: Sequence[Area]) -> list[Shard]:
     """Return our chains whose tip the remote was not seen to have."""
     refs = store.refs()
-    shards = (parse_shard(ref) for ref in refs if ref.startswith(f"{OURS}/"))
     return [
         shard
-        for shard in shards
-        if shard
-        and shard.area in areas
-        and refs.get(shard.remote_ref(home.remote)) != refs[shard.ref]
+        for shard in _chains(refs, areas)
+        if refs.get(shard.remote_ref(home.remote)) != refs[shard.ref]
     ]
 
 
-def seen_at(store: Store, home: Home, refs: Mapping[str, str]) -> list[str]:
-    """Return the commits that a home was seen to have, those of branches among them."""
-    chains = [oid for ref, oid in refs.items() if ref.startswith(f"{REMOTE}/{home.remote}/")]
-    return [*chains, *list_refs(store.repository.git, f"refs/remotes/{home.remote}").values()]
+def believed_chains(
+    refs: Mapping[str, str], home: Home, areas: Sequence[Area] = AREAS
+) -> list[Shard]:
+    """Return our chains that the remote was seen to have as they are."""
+    return [
+        shard
+        for shard in _chains(refs, areas)
+        if refs.get(shard.remote_ref(home.remote)) == refs[shard.ref]
+    ]
+
+
+def _chains(refs: Mapping[str, str], areas: Sequence[Area]) -> Iterator[Shard]:
+    for ref in refs:
+        shard = parse_shard(ref)
+        if shard and ref == shard.ref and shard.area in areas:
+            yield shard
+
+
+def seen_at(store: Store, remote: str, refs: Mapping[str, str]) -> list[str]:
+    """Return the commits that a remote was seen to have, those of its branches among them."""
+    chains = [oid for ref, oid in refs.items() if remote_of(ref) == remote]
+    # One remote may be called lab, and another lab/x.
+    names = (name for name in store.repository.config.remotes() if name.startswith(f"{remote}/"))
+    others = tuple(f"refs/remotes/{name}/" for name in names)
+    branches = list_refs(store.repository.git, f"refs/remotes/{remote}")
+    return [*chains, *(oid for ref, oid in branches.items() if not ref.startswith(others))]
 
 
 def count_published(

@@ -39,6 +39,11 @@ class Shard(NamedTuple):
         """The ref of ours that holds the chain."""
         return f"refs/prov/{self.area}/{self.month}/{self.shard}"
 
+    @property
+    def name(self) -> str:
+        """What people are told: `ledger/2026-11/0a`."""
+        return f"{self.area}/{self.month}/{self.shard}"
+
     def remote_ref(self, remote: str) -> str:
         """Return the ref that says where a remote was last seen to have the chain."""
         return f"{REMOTE}/{remote}/{self.area}/{self.month}/{self.shard}"
@@ -51,6 +56,12 @@ def parse_shard(ref: str) -> Shard | None:
         return None
     area: Area = match["area"]  # type: ignore[assignment]  # the pattern allows just these
     return Shard(area, match["month"], match["shard"])
+
+
+def remote_of(ref: str) -> str | None:
+    """Return the remote of which a ref says what it was seen to have; None for other refs."""
+    match = _SHARD_REF.match(ref)
+    return match["remote"] if match else None
 
 
 def list_refs(git: Git, *prefixes: str) -> dict[str, str]:

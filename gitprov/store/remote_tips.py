@@ -11,31 +11,30 @@ from typing import Any, NamedTuple
 
 from gitprov.codec import canonical
 from gitprov.errors import MalformedRecord
-from gitprov.store.refs import REMOTE, Shard, parse_shard
+from gitprov.store.refs import Shard, parse_shard, remote_of
 from gitprov.store.repository import Repository
 from gitprov.version import __version__
 
 
 class RemoteTip(NamedTuple):
-    """The end of one chain at one remote: its tracking ref, the entry, the chain of ours."""
+    """The end of one chain at one remote: its tracking ref, the entry, the chain, the remote."""
 
     ref: str
     oid: str
     shard: Shard
-
-    @property
-    def remote(self) -> str:
-        """The remote's name."""
-        return self.ref.removeprefix(REMOTE + "/").removesuffix(self.shard.ref[len("refs/prov") :])
+    remote: str
 
 
 def remote_tips(refs: Mapping[str, str]) -> list[RemoteTip]:
-    """Return the remote tips among `refs`, whether or not we have them."""
-    tips = []
-    for ref, oid in refs.items():
-        if ref.startswith(REMOTE + "/") and (shard := parse_shard(ref)):
-            tips.append(RemoteTip(ref, oid, shard))
-    return tips
+    """Return the remote tips among `refs`, whether or not we have them.
+
+    Those of remotes that are no more among them: what they had may be ours.
+    """
+    return [
+        RemoteTip(ref, oid, shard, remote)
+        for ref, oid in refs.items()
+        if (remote := remote_of(ref)) and (shard := parse_shard(ref))
+    ]
 
 
 def unread_tips(

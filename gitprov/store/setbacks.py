@@ -14,8 +14,9 @@ from gitprov.store.ref_moves import move_refs
 from gitprov.store.refs import parse_shard
 from gitprov.store.store import Store
 
-# Where that which has overwritten a ref of ours waits for acceptance, as if from a remote.
-OVERWRITER = "overwritten"
+# Where that which has overwritten a ref of ours waits for acceptance, as if from a remote. None can
+# be called so by accident.
+OVERWRITER = "@overwritten"
 
 
 def put_back(store: Store) -> list[str]:

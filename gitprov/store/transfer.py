@@ -11,11 +11,13 @@ from typing import NamedTuple, Protocol
 
 from gitprov.store.git import Git, last_line
 
-# As in `Receiving objects:  45% (450/1000), 1.20 MiB | 600.00 KiB/s`.
-_STEP = re.compile(r"(?:remote: )?([A-Z][a-z]+(?: [a-z]+)*): +\d{1,3}% \((\d+)/(\d+)\)")
-# As in `Enumerating objects: 1000, done.`, and what git says of its work besides.
+# As in `remote: Compressing objects:  45% (450/1000)`, which git says of its own work. What a hook
+# of the remote says may look like it.
+_STEPS = "(?:Counting|Compressing|Receiving|Unpacking|Writing) objects|Resolving deltas"
+_STEP = re.compile(rf"(?:remote: )?({_STEPS}): +\d{{1,3}}% \((\d+)/(\d+)\)")
+# What it says besides, of all of it.
 _WORK = re.compile(
-    r"(?:remote: )?(?:[A-Z][a-z]+ objects: \d+|Total \d+ \(delta |Delta compression using )"
+    r"(?:remote: )?(?:Enumerating objects: \d+|Total \d+ \(delta |Delta compression using )"
 )
 _REMOTE = "remote: "
 _MOST_LINES = 20
@@ -52,19 +54,21 @@ def transfer(
     """Run `git push …` or `git fetch …`, and tell `watch` how far it is."""
     command, *others = arguments
     how = "--no-progress" if watch is None else "--progress"
-    done = git.watched(command, how, *others, heard=_Heard(watch), env=env, config=config)
+    done = git.watched(command, how, *others, heard=Heard(watch), env=env, config=config)
     return Transfer(
         done.returncode, done.stdout.decode(errors="replace"), done.stderr, _words(done)
     )
 
 
-class _Heard:
+class Heard:
     """Takes the lines that say how far git is."""
 
     def __init__(self, watch: Watch | None) -> None:
         self._watch = watch
 
     def __call__(self, line: bytes) -> bool:
+        """Take a line; say whether it was about git's own work."""
+        """Say whether a line tells how far git is, and nothing else."""
         text = line.decode(errors="replace")
         if step := _STEP.match(text):
             if self._watch is not None:

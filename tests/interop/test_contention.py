@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gitprov.errors import StoreBusy
+from gitprov.errors import RemoteFailed, StoreBusy
 from gitprov.policy.verify import verify
 from gitprov.store import sync
 from gitprov.store.sync import ATTEMPTS, pull, push
@@ -77,6 +77,6 @@ def test_a_remote_that_is_away_is_not_asked_again(
 ) -> None:
     record(clone.store())
     server.path.rename(server.path.with_name("away"))
-    with pytest.raises(sync.RemoteFailed):
+    with pytest.raises(RemoteFailed):
         push(clone.store(), "origin")
     assert not pauses

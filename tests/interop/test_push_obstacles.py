@@ -8,9 +8,10 @@ import pytest
 
 from gitprov.errors import RemoteFailed
 from gitprov.hooks.pre_push import _say
+from gitprov.store.refs import OURS, list_refs
 from gitprov.store.sync import push
 from tests.support.repositories import Clone
-from tests.support.runs import ledger_tips, record, run_ids, use_shard
+from tests.support.runs import copy_repository, ledger_tips, record, run_ids, use_shard
 from tests.support.servers import bare_repository
 
 
@@ -169,4 +170,92 @@ class TestPushesThatAreJudgedAsAWhole:
         done = push(store, "origin")
         assert len(done.refused) == 41
         assert "provNamespace" in done.advice
-        assert len((server.path / "asked").read_text()) == done.attempts < 36
+        assert 3 < len((server.path / "asked").read_text()) < 12
+        (server.path / "asked").unlink()
+        clone.commit("second")
+        assert "gitprov: origin says: no place for " in clone.call("git", "push").stderr
+        assert len((server.path / "asked").read_text()) == 2  # one for the branch, one for runs
+
+
+class TestWhatTheRemoteReallyHas:
+    """What was seen of a remote may be out of date; a push on request asks it."""
+
+    @pytest.fixture
+    def shared(self, clone: Clone) -> Clone:
+        clone.run("echo", "words")
+        clone.write("train.py", "changed = 1\n")
+        clone.run("echo", "more words")
+        clone.prov("push")
+        assert clone.prov("push") == "origin has everything already\n"
+        return clone
+
+    @staticmethod
+    def chains(clone: Clone) -> dict[str, str]:
+        return list_refs(clone.store().repository.git, OURS)
+
+    @pytest.mark.parametrize("area", ["ledger", "keep", "payload"])
+    def test_a_remote_that_has_lost_a_chain(self, shared: Clone, server: Clone, area: str) -> None:
+        before = self.chains(shared)
+        (ref,) = (ref for ref in before if f"/{area}/" in ref)
+        server.git("update-ref", "-d", ref)
+        pushed = shared.prov_call("push")
+        lost = ref.removeprefix("refs/prov/")
+        assert f"gitprov: warning: origin had lost {lost}; it is back\n" in pushed.stderr
+        assert self.chains(server) == before
+
+    def test_another_repository_at_the_remote(self, shared: Clone, tmp_path: Path) -> None:
+        new = Clone(bare_repository(tmp_path / "new.git"))
+        shared.git("remote", "set-url", "origin", str(new.path))
+        pushed = shared.prov_call("push")
+        assert pushed.stdout == "sent 2 runs, 1 snapshot of uncommitted work to origin\n"
+        assert self.chains(new) == self.chains(shared)
+
+    def test_a_remote_that_is_ahead(self, shared: Clone, tmp_path: Path) -> None:
+        other = copy_repository(shared.store(), tmp_path / "other")
+        record(other)
+        push(other, "origin", ["ledger"])
+        done = push(shared.store(), "origin")
+        assert (done.attempts, done.refused, done.refs) == (1, {}, 0)
+
+    def test_another_url_for_pushes(self, shared: Clone, tmp_path: Path) -> None:
+        mirror = Clone(bare_repository(tmp_path / "mirror.git"))
+        shared.git("remote", "set-url", "--push", "origin", str(mirror.path))
+        other = Clone(copy_repository(shared.store(), tmp_path / "other").repository.work_tree)
+        first, second = record(shared.store()), record(other.store())
+        shared.prov("push")
+        other.prov("push")  # has to join what the other URL has
+        assert {*first, *second} <= {*run_ids(mirror.store())}
+
+    def test_several_urls_of_which_one_refuses(self, shared: Clone, tmp_path: Path) -> None:
+        good, bad = (Clone(bare_repository(tmp_path / name)) for name in ("good.git", "bad.git"))
+        hook = bad.path / "hooks" / "pre-receive"
+        hook.write_text("#!/bin/sh\nexit 1\n")
+        hook.chmod(0o755)
+        for url in (good, bad):
+            shared.git("remote", "set-url", "--add", "--push", "origin", str(url.path))
+        record(shared.store())
+        for _ in range(2):
+            assert shared.prov_call("push").returncode == RemoteFailed.exit_status
+        hook.unlink()
+        shared.prov("push")
+        assert run_ids(bad.store()) == run_ids(good.store()) == run_ids(shared.store())
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], ["-n"], ["-qn"], ["--dry"]])
+def test_a_dry_run_sends_nothing(clone: Clone, server: Clone, options: list[str]) -> None:
+    record(clone.store())
+    clone.commit("second")
+    said = clone.call("git", "push", *options, check=True).stderr
+    assert "gitprov: the runs that origin does not have go with the push\n" in said
+    assert not run_ids(server.store())
+    assert "sent 1 run" in clone.call("git", "push", "--no-dry-run", check=True).stderr
+
+
+def test_a_remote_whose_name_begins_anothers(clone: Clone, tmp_path: Path) -> None:
+    clone.git("remote", "add", "lab", str(bare_repository(tmp_path / "public.git")))
+    clone.git("remote", "add", "lab/x", str(bare_repository(tmp_path / "private.git")))
+    clone.write("train.py", "changed = 1\n")
+    clone.run("true")
+    sent = "sent 1 run, 1 snapshot of uncommitted work, 1 commit that was not pushed before"
+    assert clone.prov("push", "lab/x") == f"{sent} to lab/x\n"
+    assert clone.prov("push", "lab") == f"{sent} to lab\n"

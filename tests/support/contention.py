@@ -18,6 +18,7 @@ import json, sys, time
 from pathlib import Path
 from gitprov.errors import StoreBusy
 from gitprov.store import sync
+from gitprov.store.sending import Sending
 from gitprov.store.store import Store
 from tests.support.runs import record, use_shard
 
@@ -25,12 +26,12 @@ store = Store.open(Path(sys.argv[1]))
 if sys.argv[3]:
     use_shard(store, sys.argv[3])
 commit = store.repository.git.run("rev-parse", "HEAD").decode().strip()
-attempts, once = 0, sync._push_once
+attempts, once = 0, Sending.once
 def counted(*arguments):
     global attempts
     attempts += 1
     return once(*arguments)
-sync._push_once = counted
+Sending.once = counted
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(int(sys.argv[2])):

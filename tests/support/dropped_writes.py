@@ -215,7 +215,7 @@ class Bench:
         remote = (self._clone.path / name).resolve()
         shutil.rmtree(remote)
         shutil.copytree(self._recording / remote.relative_to(self._folder), remote)
-        yield from pull(store, "origin", AREAS).refused
+        yield from pull(store, "origin", AREAS).refused.values()
         yield from push(store, "origin").refused.values()
         theirs = list_refs(Clone(remote).store().repository.git, "refs/prov")
         ours = list_refs(store.repository.git, "refs/prov")
