@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from gitprov.cli.progress import progress_bar
 from gitprov.cli.terminal import Json, say, verb
 from gitprov.errors import GitprovError
 from gitprov.hooks.hosting import is_bare, start_checking, stop_checking
@@ -13,7 +14,7 @@ from gitprov.hooks.setup import uninstall as take_out
 from gitprov.model.wording import plural, printable
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.home import Home, has_branches, homes
-from gitprov.store.refs import OURS, REMOTE
+from gitprov.store.refs import OURS, remote_of
 from gitprov.store.repository import Repository
 from gitprov.store.store import Store
 from gitprov.store.sync import pull
@@ -85,24 +86,23 @@ def _fetch_all(store: Store, changes: list[str]) -> dict[str, int]:
     for home in homes(store.repository.config):
         remote = home.remote
         try:
-            done = pull(store, remote, ["ledger"])
-            if _are_elsewhere(store, home):
-                changes += keep_as_branches(store.repository, remote)
-                done = pull(Store(Repository.discover()), remote, ["ledger"])
+            with progress_bar() as watch:
+                done = pull(store, remote, ["ledger"], watch=watch)
+                if _are_elsewhere(store, home):
+                    changes += keep_as_branches(store.repository, remote)
+                    done = pull(Store(Repository.discover()), remote, ["ledger"], watch=watch)
         except GitprovError as error:
             say(f"gitprov: warning: {printable(str(error))}; later: git prov pull {remote}")
             continue
         if done.runs:
             received[remote] = done.runs
-        for refusal in done.refused:
+        for refusal in done.refused.values():
             say(f"gitprov: warning: {printable(refusal)}")
     return received
 
 
 def _are_elsewhere(store: Store, home: Home) -> bool:
     """Say whether a remote has chains as branches, and none where we looked."""
-    if home.namespace != OURS or any(
-        ref.startswith(f"{REMOTE}/{home.remote}/") for ref in store.refs()
-    ):
+    if home.namespace != OURS or any(remote_of(ref) == home.remote for ref in store.refs()):
         return False
     return has_branches(store.repository.git, home.remote)

@@ -6,11 +6,12 @@ import typer
 
 from gitprov.cli.catching_up import current_store
 from gitprov.cli.terminal import style_for, verb
+from gitprov.errors import GitprovError
 from gitprov.index.history import History
 from gitprov.model.ids import short
 from gitprov.store.high_water import HighWater
 from gitprov.store.home import home_of
-from gitprov.store.publishing import preview, shared_areas
+from gitprov.store.publishing import pending_chains, preview, shared_areas
 from gitprov.store.remote_tips import refusals
 from gitprov.store.setbacks import loss_text
 from gitprov.store.store import Store
@@ -36,6 +37,7 @@ def status(
             under_way=[short(run.id) for run in store.journal.runs() if not run.is_finished],
             rejected=sum(1 for _ in rejected.iterdir()) if rejected.is_dir() else 0,
             remotes=[_remote(store, name) for name in repository.config.remotes()],
+            goes_along=repository.config.flag("prov.autopush", default=True),
         )
         if as_json:
             print(json_line(status_document(found)))
@@ -44,12 +46,17 @@ def status(
 
 
 def _remote(store: Store, name: str) -> RemoteStatus:
-    git, home = store.repository.git, home_of(store.repository.config, name)
+    git, config = store.repository.git, store.repository.config
+    try:
+        home, areas = home_of(config, name), shared_areas(config)
+    except GitprovError as error:  # a setting that leads astray says nothing of other remotes
+        return RemoteStatus(name, problem=str(error))
     lost = (loss_text(git, name, fallen) for fallen in HighWater(store.repository).lost_at(name))
     refused = refusals(store.repository, store.refs())
     return RemoteStatus(
         name,
-        preview(store, name, shared_areas(store.repository.config)),
+        preview(store, name, areas),
+        {shard.area for shard in pending_chains(store, home, areas)},
         [text for text in lost if text],
         [reason for tip, reason in refused.items() if tip.remote == name],
         home,

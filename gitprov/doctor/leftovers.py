@@ -1,5 +1,6 @@
 """Files that gitprov writes for a moment, and that are left where a process is killed then."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,9 +12,11 @@ from gitprov.store.store import Store
 
 # No process needs a moment as long as this, one on a machine that slept among them.
 _OLD_SECONDS = 7 * 24 * 3600
+_FOLDER = ".bundle"  # in which one is cloned
 # Below `<common dir>/prov`.
 _PATTERNS = (
     ".*.tmp",
+    _FOLDER,
     "cache/.*.tmp",
     "catching-up",
     "jobs/.*",
@@ -33,7 +36,10 @@ def files_left_behind(store: Store) -> Findings:
 def _remove(store: Store) -> Findings:
     left = list(_left(store))
     for path in left:
-        path.unlink(missing_ok=True)
+        if path.name == _FOLDER:
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     yield mended(f"{plural(len(left), 'temporary file')} removed")
 
 
@@ -41,5 +47,6 @@ def _left(store: Store) -> Iterator[Path]:
     for pattern in _PATTERNS:
         for path in store.repository.prov_dir.glob(pattern):
             with suppress(FileNotFoundError):
-                if path.is_file() and time.time() - path.stat().st_mtime > _OLD_SECONDS:
+                is_old = time.time() - path.stat().st_mtime > _OLD_SECONDS
+                if is_old and (path.is_file() or path.name == _FOLDER):
                     yield path

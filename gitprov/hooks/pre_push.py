@@ -7,7 +7,7 @@ from gitprov.hooks.calling_git import is_rehearsal
 from gitprov.hooks.catching_up import remember_remotes
 from gitprov.model.wording import plural, printable
 from gitprov.recorder.recovery import catch_up
-from gitprov.store.home import home_of
+from gitprov.store.home import home_of, remote_called
 from gitprov.store.store import Store
 from gitprov.store.sync import push
 
@@ -20,6 +20,7 @@ def send_ledger(remote: str) -> None:
     try:
         store = Store.open()
         config = store.repository.config
+        remote = remote_called(config, remote)
         if not config.flag("prov.autopush", default=True) or remote not in config.remotes():
             return
         if is_rehearsal():

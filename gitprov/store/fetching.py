@@ -13,7 +13,14 @@ from gitprov.errors import RemoteFailed
 from gitprov.store.consolidation import consolidate, remember_pack
 from gitprov.store.durable import sync_folders
 from gitprov.store.git import syncing
-from gitprov.store.git_locks import release_dead_locks
+from gitprov.store.git_locks import (
+    PACKED,
+    SHALLOW,
+    announced,
+    has_locks,
+    left_moving,
+    release_dead_locks,
+)
 from gitprov.store.home import Home
 from gitprov.store.lock import store_lock
 from gitprov.store.partial_clone import EVERYTHING, promisor
@@ -79,7 +86,7 @@ def fetch_payload(
 
 def clear_mirror(store: Store) -> None:
     """Remove locks that a killed fetch or push has left where we see what remotes have."""
-    if any((store.repository.common_dir / REMOTE).rglob("*.lock")):
+    if left_moving(store.repository) or has_locks(store.repository):
         with store_lock(store.lock_path):
             release_dead_locks(store.repository)
 
@@ -124,25 +131,26 @@ def _fetch(
     options: Sequence[str],
     watch: Watch | None = None,
 ) -> None:
-    result = transfer(
-        store.repository.git,
-        "fetch",
-        "--quiet",
-        "--no-tags",
-        "--no-write-fetch-head",
-        "--recurse-submodules=no",
-        "--no-auto-maintenance",
-        # What a remote has no longer must show: it is pushed again then.
-        "--prune",
-        # Nor what the user's refspecs would do: a mirror's put the remote's refs over ours.
-        "--refmap=",
-        *options,
-        source,
-        *refspecs,
-        watch=watch,
-        # One pack, not loose objects in folders that nobody syncs.
-        config=[*syncing(fsync=store.fsync), "fetch.unpackLimit=1"],
-    )
+    with announced(store.repository, PACKED, SHALLOW):
+        result = transfer(
+            store.repository.git,
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--recurse-submodules=no",
+            "--no-auto-maintenance",
+            # What a remote has no longer must show: it is pushed again then.
+            "--prune",
+            # Nor what the user's refspecs would do: a mirror's put the remote's refs over ours.
+            "--refmap=",
+            *options,
+            source,
+            *refspecs,
+            watch=watch,
+            # One pack, not loose objects in folders that nobody syncs.
+            config=[*syncing(fsync=store.fsync), "fetch.unpackLimit=1"],
+        )
     if result.returncode != 0:
         raise RemoteFailed(f"cannot fetch from {source}: {result.reason}")
 

@@ -5,14 +5,17 @@ nobody. So before a git of ours changes what others may change, too, a file in
 `<common dir>/prov/moving/` announces what, and where to (`announce`). That git shares the store's
 lock: whoever gets it and finds the file knows that this git is dead, and that a lock with the
 announced value in it is nobody else's. An empty one might be; it is dead where it is seconds old
-and no git is alive that is as old. Specification: section 9.3.
+and no git is alive that is as old. A git that takes long, a fetch or push, does not share the
+store's lock: there, who waits for it keeps a lock on the announcement itself (`announced`).
+Specification: section 9.3.
 """
 
+import fcntl
 import os
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,11 +58,27 @@ class _Announced(NamedTuple):
 
 def announce(repository: Repository, plan: Plan) -> Path:
     """Say what a git of ours is about to change; the file goes once that git has ended well."""
-    folder = _folder(repository)
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{os.getpid()}-{os.urandom(4).hex()}"
+    path = _new(repository)
     path.write_text("".join(f"{name} {value or ''}\n" for name, value in plan.items()))
     return path
+
+
+@contextmanager
+def announced(repository: Repository, *names: str) -> Iterator[None]:
+    """Say what a git may lock that runs in the block, without the store's lock."""
+    path = _new(repository)
+    temporary = repository.prov_dir / f".{path.name}.tmp"
+    with temporary.open("w") as file:
+        with suppress(OSError):  # there are filesystems without
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.write("".join(f"{name} \n" for name in names))
+        file.flush()
+        temporary.replace(path)
+        try:
+            yield
+        finally:
+            if not any((repository.common_dir / f"{name}.lock").exists() for name in names):
+                path.unlink(missing_ok=True)
 
 
 def left_moving(repository: Repository) -> bool:
@@ -159,9 +178,28 @@ def _folder(repository: Repository) -> Path:
     return repository.prov_dir / "moving"
 
 
+def _new(repository: Repository) -> Path:
+    folder = _folder(repository)
+    folder.mkdir(exist_ok=True)
+    return folder / f"{os.getpid()}-{os.urandom(4).hex()}"
+
+
 def _announcements(repository: Repository) -> Iterator[Path]:
+    """Yield the announcements of gits that are gone, or share the store's lock."""
     with suppress(FileNotFoundError):
-        yield from _folder(repository).iterdir()
+        yield from (path for path in _folder(repository).iterdir() if not _is_kept(path))
+
+
+def _is_kept(announcement: Path) -> bool:
+    """Say whether somebody waits for the git that was announced."""
+    with suppress(FileNotFoundError), announcement.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # there are filesystems without
+            return False
+    return False
 
 
 def _read(repository: Repository) -> dict[str, list[_Announced]]:

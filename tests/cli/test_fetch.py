@@ -58,3 +58,43 @@ def test_run_whose_payload_the_remote_does_not_have(reader: Clone, tmp_path: Pat
     reader.run("echo", "only here")
     assert reader.prov_call("fetch", "--payload", "last").returncode == 0
     assert reader.prov("show", "--output", "last") == "only here\n"
+
+
+class TestPayloadThatTheRemoteLacks:
+    """Whoever has recorded the run has sent the ledger alone."""
+
+    @pytest.fixture
+    def writer(self, reader: Clone) -> Clone:
+        writer = Clone(reader.path.with_name("two"))
+        writer.run("echo", "kept back")
+        return writer
+
+    def test_no_chain_of_it(self, tmp_path: Path) -> None:
+        hub = bare_repository(tmp_path / "hub.git")
+        for name in ("writer", "reader"):
+            Clone.make(tmp_path / name).git("remote", "add", "origin", str(hub))
+        writer, reader = Clone(tmp_path / "writer"), Clone(tmp_path / "reader")
+        run = writer.run("echo", "kept back")
+        writer.git("config", "prov.share", "ledger")
+        writer.prov("push")
+        reader.prov("pull")
+        done = reader.prov_call("fetch", "--payload", "last")
+        assert (done.returncode, done.stdout) == (24, "")
+        assert f"origin has no logs and series of {run[:8]}" in done.stderr
+        by_date = reader.prov("fetch", "--since", "2020-01-01")
+        assert by_date == "origin has no logs and series of these runs\n"
+
+    def test_a_chain_without_it(self, reader: Clone, writer: Clone) -> None:
+        writer.git("config", "prov.share", "ledger")
+        writer.prov("push")
+        reader.prov("pull")
+        done = reader.prov_call("fetch", "--payload", "last", "--payload", "last~1")
+        assert (done.returncode, done.stdout) == (24, "logs and series of 1 chain from origin\n")
+        assert f"no logs and series of {writer.last_id()[:8]}" in done.stderr
+        assert reader.prov("show", "--output", "last~1") == "the words of 1\n"
+
+    def test_a_run_that_has_none(self, reader: Clone, writer: Clone) -> None:
+        writer.run("true")
+        writer.prov("push")
+        reader.prov("pull")
+        assert reader.prov_call("fetch", "--payload", "last").returncode == 0

@@ -41,6 +41,11 @@ def test_what_takes_long_shows_a_bar_that_goes_away(clone: Clone) -> None:
     assert "Writing objects" in on_terminal(clone, "push")
 
 
+def test_first_fetch_shows_one(clone: Clone) -> None:
+    slow(clone, "upload-pack", 1.3)
+    assert "Counting objects" in on_terminal(clone, "init")
+
+
 def test_what_is_quick_shows_none(clone: Clone) -> None:
     assert on_terminal(clone, "pull") == "3 new runs from origin\n"
 

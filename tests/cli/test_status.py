@@ -35,6 +35,63 @@ def test_what_a_remote_lacks_and_has(clone: Clone) -> None:
     assert "origin: has everything" in clone.prov("status")
 
 
+def test_what_sends_what_waits(clone: Clone) -> None:
+    clone.run("true")
+    both = "origin: 1 run to send; git push sends the runs, git prov push all"
+    assert both in clone.prov("status")
+    clone.git("config", "prov.autopush", "off")
+    assert "origin: 1 run to send; git prov push\n" in clone.prov("status")
+    clone.git("config", "prov.share", "ledger")
+    assert "origin: 1 run to send; git prov push\n" in clone.prov("status")
+    clone.git("config", "--unset", "prov.autopush")
+    assert "origin: 1 run to send; git push\n" in clone.prov("status")
+    clone.git("push", "--quiet", "origin", "main")
+    assert "origin: has everything" in clone.prov("status")
+
+
+def test_what_is_left_is_named_as_what_it_is(clone: Clone) -> None:
+    clone.run("true")
+    clone.git("push", "--quiet", "origin", "main")
+    assert "origin: references to sources to send; git prov push\n" in clone.prov("status")
+    clone.prov("push")
+    clone.run("echo", "words")
+    clone.git("push", "--quiet", "origin", "main")
+    assert "origin: logs and series to send; git prov push\n" in clone.prov("status")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("remote.origin.provRemote", "nobody", "git remote add nobody URL"),
+        ("remote.origin.provNamespace", "heads/prov", "cannot be below heads/prov"),
+    ],
+)
+def test_setting_that_leads_astray_hides_no_other_remote(
+    clone: Clone, tmp_path: Path, name: str, value: str, reason: str
+) -> None:
+    clone.git("remote", "add", "lab", str(bare_repository(tmp_path / "lab.git")))
+    clone.git("config", name, value)
+    clone.run("true")
+    first, lab, origin = clone.prov("status").splitlines()
+    assert first == "1 run recorded here"
+    assert lab.startswith("lab: 1 run, ")
+    assert origin.startswith("origin: ")
+    assert reason in origin
+    by_name = {
+        item["remote"]: item for item in json.loads(clone.prov("status", "--json"))["remotes"]
+    }
+    assert reason in by_name["origin"]["problem"]
+    assert by_name["lab"]["pending"]["runs"] == 1
+
+
+def test_misspelt_share(clone: Clone) -> None:
+    clone.git("config", "prov.share", "leger")
+    clone.run("true")
+    said = clone.prov("status")
+    assert said.startswith("1 run recorded here\n")
+    assert "prov.share=leger is neither all nor ledger" in said
+
+
 def test_run_under_way_is_named(clone: Clone) -> None:
     command = [sys.executable, "-m", "gitprov", "run", "-q", "--", "sh", "-c", "echo on; read x"]
     with subprocess.Popen(

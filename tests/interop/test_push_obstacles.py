@@ -259,3 +259,14 @@ def test_a_remote_whose_name_begins_anothers(clone: Clone, tmp_path: Path) -> No
     sent = "sent 1 run, 1 snapshot of uncommitted work, 1 commit that was not pushed before"
     assert clone.prov("push", "lab/x") == f"{sent} to lab/x\n"
     assert clone.prov("push", "lab") == f"{sent} to lab\n"
+
+
+def test_a_push_by_url_is_one_to_its_remote(clone: Clone, server: Clone) -> None:
+    record(clone.store())
+    clone.commit("second")
+    said = clone.call("git", "push", str(server.path), "main", check=True).stderr
+    assert "gitprov: sent 1 run to origin\n" in said
+    record(clone.store())
+    clone.commit("third")
+    clone.git("config", "remote.origin.url", "../elsewhere.git")
+    assert "gitprov" not in clone.call("git", "push", str(server.path), "main", check=True).stderr

@@ -168,6 +168,20 @@ def test_runs_at_a_remote_of_their_own(
     assert run_ids(there.store()) == sorted(first + second + third)
 
 
+def test_what_init_has_found_goes_with_it(clones: Callable[..., Clone], lab: Clone) -> None:
+    """Where the user has said so, it stays."""
+    here = clones("here", provNamespace="refs/heads/prov")
+    record(here.store())
+    here.prov("push", "origin")
+    there = clones("there")
+    setting = "remote.origin.provNamespace"
+    assert there.git("config", setting) == "refs/heads/prov\n"
+    assert f"{setting}: refs/heads/prov removed" in there.prov("init", "--uninstall")
+    assert "prov" not in there.git("config", "--get-regexp", r"^(remote|prov)\..*prov", check=False)
+    here.prov("init", "--uninstall")
+    assert here.git("config", setting) == "refs/heads/prov\n"
+
+
 def test_a_push_with_nothing_new_for_the_other_remote_starts_nothing_but_git(
     clones: Callable[..., Clone], lab: Clone, tmp_path: Path
 ) -> None:
@@ -218,7 +232,8 @@ def test_settings_that_lead_nowhere(clones: Callable[..., Clone], lab: Clone) ->
     ):
         for name, value in settings.items():
             clone.git("config", f"remote.{name}", value)
-        for verb in ("push", "pull", "status", "init"):
+        assert said in clone.prov("status")
+        for verb in ("push", "pull", "init"):
             done = clone.prov_call(verb)
             assert done.returncode == RemoteFailed.exit_status
             assert said in done.stderr

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +15,18 @@ import pytest
 from gitprov.store import git_locks as git_locks_module
 from gitprov.store.git_locks import (
     LONGEST_SECONDS,
+    PACKED,
+    SHALLOW,
     _subcommand,
     announce,
+    announced,
     git_locks,
     left_moving,
     release_dead_locks,
 )
 from gitprov.store.refs import NOTES
 from gitprov.store.repository import Repository
-from tests.support.repositories import Clone
+from tests.support.repositories import Clone, clean_environment
 
 A, B = "refs/prov/ledger/2026-01/00", "refs/prov/ledger/2026-01/01"
 REMOTE = "refs/prov-remote/origin/ledger/2026-01/00"
@@ -254,3 +259,48 @@ def test_lock_from_the_future_is_not_waited_for(
     made(-3600, announced, left)
     [alive] = release_dead_locks(repository)
     assert (alive.path, alive.is_ripening) == (left, False)
+
+
+def test_what_is_announced_of_a_git_that_lives_stays(repository: Repository) -> None:
+    """A fetch takes long, and does not share the store's lock."""
+    with announced(repository, PACKED, SHALLOW):
+        left = lock(repository, PACKED)
+        long_ago(left)
+        assert not left_moving(repository)
+        assert git_locks(repository) == []
+        assert release_dead_locks(repository) == []
+        assert left.exists()
+        left.unlink()
+    assert not left_moving(repository)
+    assert list((repository.prov_dir / "moving").iterdir()) == []
+
+
+def test_locks_of_a_fetch_that_was_killed(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (
+        "import sys, pathlib\n"
+        "from gitprov.store.git_locks import announced\n"
+        "from gitprov.store.repository import Repository\n"
+        "repository = Repository.discover()\n"
+        "with announced(repository, 'packed-refs', 'shallow'):\n"
+        "    for name in ('packed-refs.lock', 'shallow.lock', 'packed-refs.new'):\n"
+        "        (repository.common_dir / name).touch()\n"
+        "    print(flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=repository.work_tree, env=clean_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        assert not left_moving(repository)
+        process.send_signal(signal.SIGKILL)
+    assert left_moving(repository)
+    assert proofs(repository) == {"packed-refs.lock": None, "shallow.lock": None}
+    monkeypatch.setattr(git_locks_module, "_git_lives_since", lambda _: False)
+    assert release_dead_locks(repository) == []  # once they are old enough
+    assert not list(repository.common_dir.glob("*.lock"))
+    assert not (repository.common_dir / "packed-refs.new").exists()
+    assert not left_moving(repository)

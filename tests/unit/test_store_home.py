@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from gitprov.errors import RemoteFailed
-from gitprov.store.home import Home, home_of, homes, ways_out
+from gitprov.store.home import Home, home_of, homes, remote_called, ways_out
 from gitprov.store.refs import Shard
 from gitprov.store.repository import Config
 
@@ -39,6 +39,21 @@ def test_a_url_is_its_own_home(config: Callable[..., Config]) -> None:
     assert home_of(config(), "https://example.org/lab.git").remote == "https://example.org/lab.git"
 
 
+def test_a_remote_by_its_url(config: Callable[..., Config]) -> None:
+    settings = config(
+        remote__lab__url="https://example.org/lab.git", remote__lab__pushurl="ssh://example.org/lab"
+    )
+    assert remote_called(settings, "lab") == "lab"
+    assert remote_called(settings, "https://example.org/lab.git/") == "lab"
+    assert remote_called(settings, "ssh://example.org/lab") == "lab"
+    assert remote_called(settings, "https://example.org/") == "https://example.org/"
+
+
+@pytest.mark.parametrize("name", ["refs/heads", "refs/heads/a.b/x@y", "refs/sandbox/prov"])
+def test_other_places(config: Callable[..., Config], name: str) -> None:
+    assert home_of(config(remote__origin__provnamespace=name), "origin").namespace == name
+
+
 def test_among_branches(config: Callable[..., Config]) -> None:
     settings = config(remote__origin__provnamespace="refs/heads/prov")
     home = home_of(settings, "origin")
@@ -70,7 +85,12 @@ def test_at_another_remote(config: Callable[..., Config]) -> None:
         ),
         *(
             ({"remote__origin__provnamespace": name}, "cannot be below")
-            for name in ("", "heads/prov", "refs", "refs/", "refs/a b", "refs/*", "refs//a")
+            for name in (
+                *("", "heads/prov", "refs", "refs/", "refs/a b", "refs/*", "refs//a"),
+                *("refs/heads/prov/../x", "refs/heads/.prov", "refs/heads/prov.lock/x"),
+                *("refs/heads/prov.", "refs/heads/@{x", "refs/heads/prov/"),
+                *("refs/remotes", "refs/remotes/origin", "refs/prov-remote/x", "refs/prov-pin"),
+            )
         ),
     ],
 )
