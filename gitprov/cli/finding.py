@@ -14,8 +14,10 @@ def find_run(history: History, name: str) -> Decoded:
     found = history.find(name)
     if link := history.link_of(found.record):
         run_id = history.short_id(found.record.id)
+        source = found.record.source
+        made_from = "another" if source and source.commit else "no"
         say(
-            f"gitprov: run {run_id} was made from another commit, and this one stands for it: "
+            f"gitprov: run {run_id} was made from {made_from} commit, and this one stands for it: "
             f"{link_text(link)}; see: git prov links {run_id}"
         )
     return found

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gitprov.cli.catching_up import current_store
+from gitprov.cli.catching_up import current_store, note_links
 from gitprov.cli.finding import find_run
 from gitprov.cli.terminal import paged, say, style_for, verb
 from gitprov.index.history import LAST, History
@@ -35,7 +35,9 @@ def links(
     """Explain which commits of today stand for the source of a run.
 
     Amends and rebases are recorded as they happen. Squash merges and cherry-picks are found by
-    what they change, and marked as inferred.
+    what they change, and marked as inferred. Uncommitted changes that ran are found where all of
+    them were committed; a part of them where it is known what the run has read (git prov run
+    --observe).
     """
     with current_store() as store:
         if rewritten is not None:
@@ -44,6 +46,7 @@ def links(
             from gitprov.store.rewrites import read_map  # noqa: PLC0415
 
             count = record_map(store, read_map(rewritten))
+            note_links(store)
             say(f"recorded {plural(count, 'rewritten commit')} that runs were made from")
         history = History(store)
         found = find_run(history, run).record

@@ -116,7 +116,7 @@ class Commits:
     def branches(self, *, holding: str | None = None, without: str | None = None) -> dict[str, str]:
         """Return branches, here and at remotes, and where they end: that hold a commit, or do not.
 
-        A commit that is not here is held by none.
+        All where no commit is given. One that is not here is held by none.
         """
         which = [f"--contains={holding}"] if holding else []
         which += [f"--no-contains={without}"] if without else []

@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -27,7 +27,7 @@ _NEWEST_FIRST = "ORDER BY started_ns DESC, id"
 _PAGE = 500
 _MAX_TIPS = 20
 _MADE_FROM_WANTED = """(source_commit IN (SELECT name FROM temp.wanted) OR EXISTS
-    (SELECT 1 FROM temp.linked WHERE oid = source_commit AND tree IS source_tree))"""
+    (SELECT 1 FROM temp.linked WHERE oid IS source_commit AND tree IS source_tree))"""
 
 
 class History:
@@ -35,7 +35,7 @@ class History:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._linked: dict[tuple[str, str | None], SourceLink] = {}
+        self._linked: dict[tuple[str | None, str | None], SourceLink] = {}
 
     @cached_property
     def _index(self) -> sqlite3.Connection:
@@ -96,39 +96,51 @@ class History:
         Of `runs` with revisions, and of `find` with a commit.
         """
         source = run.source
-        return self._linked.get((source.commit, source.tree)) if source and source.commit else None
+        return self._linked.get((source.commit, source.tree)) if source else None
 
     def links(self, run: Run) -> list[SourceLink]:
         """Return the commits on branches that stand for a run's source, the surest first."""
-        if run.source is None or run.source.commit is None:
-            return []
-        links = Links(self._store, self._index)
-        (origin,) = find_origins(self._index, "id = ?", [run.id])
-        commit, sources, found = run.source.commit, self.sources(), list[SourceLink]()
-        # One by one, as `runs` has them: each has a place of its own where others left it.
-        tips = list(dict.fromkeys(links.branches(without=commit).values()))
-        for revisions in (*((tip,) for tip in tips[:_MAX_TIPS]), tips[_MAX_TIPS:]):
-            found += links.into([origin], revisions, revisions, sources).get(origin, [])
-        if run.source.dirty:  # it may have been committed on the very branch
-            holding = list(dict.fromkeys(links.branches(holding=commit).values()))
-            found += links.into([origin], holding, holding).get(origin, [])
+        links, found = Links(self._store, self._index), list[SourceLink]()
+        for origin in find_origins(self._index, "id = ?", [run.id]):
+            if commit := origin.commit:
+                sources = self.sources()
+                # One by one, as `runs` has them: each has a place of its own where others left it.
+                tips = list(dict.fromkeys(links.branches(without=commit).values()))
+                for revisions in (*((tip,) for tip in tips[:_MAX_TIPS]), tips[_MAX_TIPS:]):
+                    found += links.into([origin], revisions, revisions, sources).get(origin, [])
+            if origin.dirty:  # it may have been committed on the very branch
+                holding = list(dict.fromkeys(links.branches(holding=commit).values()))
+                found += links.into([origin], holding, holding).get(origin, [])
         return surest(found)
 
-    def linked_runs(self) -> Iterator[tuple[Decoded, SourceLink]]:
+    def made_from(self, commits: Iterable[str]) -> Iterator[Decoded]:
+        """Yield the runs that were made from these very commits, in no order."""
+        fill(self._index, "noted", commits)
+        rows = self._index.execute(
+            "SELECT blob FROM runs WHERE source_commit IN (SELECT name FROM temp.noted)"
+        )
+        while page := rows.fetchmany(_PAGE):
+            yield from self._read([row[0] for row in page])
+
+    def linked_runs(self, also: Collection[str] = ()) -> Iterator[tuple[Decoded, SourceLink]]:
         """Yield runs with the commits that stand for their sources, wherever that was recorded.
 
-        What is inferred is looked for in the history of HEAD and of the main branches.
+        What is inferred is looked for in the history of HEAD, of the main branches, and of the
+        commits in `also`.
         """
         links = Links(self._store, self._index)
         origins = find_origins(self._index, "TRUE")
+        tips = links.main_branches()
         found = [links.rewritten(origins)]
-        found += [links.into(origins, [tip], [tip]) for tip in links.main_branches()]
+        found += [links.into(origins, [tip], [tip]) for tip in tips]
+        if also and (apart := links.apart(also, tips)):
+            found.append(links.into(origins, apart, apart))
         merged: dict[Origin, list[SourceLink]] = defaultdict(list)
         for origin, of_origin in chain.from_iterable(some.items() for some in found):
             merged[origin] += of_origin
         for origin, of_origin in merged.items():
             rows = self._index.execute(
-                "SELECT blob FROM runs WHERE source_commit = ? AND source_tree IS ?",
+                "SELECT blob FROM runs WHERE source_commit IS ? AND source_tree IS ?",
                 [origin.commit, origin.tree],
             )
             for run in self._read([row[0] for row in rows.fetchall()]):
@@ -257,7 +269,8 @@ class History:
 
     def _store_linked(self, revisions: Sequence[str]) -> None:
         """Put the sources that the wanted commits stand for into a table of their own."""
-        origins = find_origins(self._index, "source_commit NOT IN (SELECT name FROM temp.wanted)")
+        elsewhere = "source_commit IS NULL OR source_commit NOT IN (SELECT name FROM temp.wanted)"
+        origins = find_origins(self._index, elsewhere)
         named = self._store.repository.git.run("rev-parse", "--revs-only", *revisions)
         resolved = named.decode("ascii").split()
         ends = [oid for oid in resolved if not oid.startswith("^")]

@@ -69,13 +69,18 @@ class Links:
         """Return those of the commits that are in this clone."""
         return list(self._commits.present(commits))
 
+    def apart(self, commits: Collection[str], tips: Sequence[str]) -> list[str]:
+        """Return those of the commits that are in this clone and that `tips` do not reach."""
+        beyond = self._commits.beyond(self._commits.present(commits), tips)
+        return [oid for oid in beyond if oid in commits]
+
     def rewritten(self, origins: Sequence[Origin]) -> dict[Origin, list[SourceLink]]:
         """Return the commits in this clone that took the place of sources, on a branch or not."""
-        standing = self._standing_for({origin.commit for origin in origins})
+        standing = self._standing_for(origin.commit for origin in origins)
         present = self._commits.present(oid for ways in standing.values() for oid in ways)
         found = {
             origin: [
-                SourceLink(place, "rewritten", place, steps)
+                _rewritten(origin, present[place], steps)
                 for place, steps in standing[origin.commit].items()
                 if steps and place in present
             ]
@@ -89,21 +94,16 @@ class Links:
         tips: Sequence[str],
         sources: Iterable[str],
     ) -> Iterator[tuple[Origin, list[SourceLink]]]:
+        """Yield origins with all that stands for them in the history of `tips`."""
         if not origins:
             return
-        standing = self._standing_for({origin.commit for origin in origins})
+        standing = self._standing_for(origin.commit for origin in origins)
         places = {oid for ways in standing.values() for oid in ways}
         known = self._commits.present(places.union(sources))
         present = {oid: known[oid] for oid in places if oid in known}
+        beyond = self._outside(present, known, tips)
         since = {origin: _since(origin, standing[origin.commit], present) for origin in origins}
-        beyond = self._commits.beyond(present, tips)
-        loose = [oid for oid in present if oid in beyond]
-        if loose:
-            # A branch may have gone on from there before it was merged, with other runs or none.
-            ends = self._commits.branches_around(loose)
-            beyond = self._commits.beyond([*loose, *ends, *known], tips)
-        left = [base.time for base in bases(self._commits, beyond, loose).values()]
-        candidates = self._commits.since(min([*since.values(), *left]), tips)
+        candidates = self._candidates(since.values(), present, beyond, tips)
         if not candidates:
             return
         search = _Search(self._commits, candidates, present, beyond, known.keys())
@@ -114,16 +114,51 @@ class Links:
                 links += search.links(origin, place, steps, since[origin])
             yield origin, links
 
-    def _standing_for(self, sources: Iterable[str]) -> dict[str, dict[str, tuple[Step, ...]]]:
-        """Return, for each commit, itself and those that took its place, with the steps there."""
+    def _outside(
+        self, present: Iterable[str], known: Iterable[str], tips: Sequence[str]
+    ) -> dict[str, CommitInfo]:
+        """Return the commits of branches that the history of `tips` lacks, parents first.
+
+        They are those with `present`, if it lacks any of these. A branch may have gone on from
+        there before it was merged, with other sources (`known`) or none.
+        """
+        beyond = self._commits.beyond(present, tips)
+        loose = [oid for oid in present if oid in beyond]
+        if not loose:
+            return beyond
+        ends = self._commits.branches_around(loose)
+        return self._commits.beyond([*loose, *ends, *known], tips)
+
+    def _candidates(
+        self,
+        since: Iterable[int],
+        present: Iterable[str],
+        beyond: Mapping[str, CommitInfo],
+        tips: Sequence[str],
+    ) -> list[CommitInfo]:
+        """Return the commits of a history that may stand for sources, parents first.
+
+        They are those since the first source was made, or since the branch of one has left.
+        """
+        loose = [oid for oid in present if oid in beyond]
+        left = (base.time for base in bases(self._commits, beyond, loose).values())
+        return self._commits.since(min([*since, *left]), tips)
+
+    def _standing_for(
+        self, sources: Iterable[str | None]
+    ) -> dict[str | None, dict[str, tuple[Step, ...]]]:
+        """Return, for each commit, itself and those that took its place, with the steps there.
+
+        Nothing stands for a source that is no commit.
+        """
         edges: dict[str, list[Step]] = defaultdict(list)
         for old, *step in self._index.execute(
             "SELECT old, how, new, record, made_ns, agent FROM rewrites"
             " WHERE new IS NOT NULL ORDER BY made_ns, record"
         ):
             edges[old].append(Step(*step))
-        standing = {}
-        for source in sources:
+        standing: dict[str | None, dict[str, tuple[Step, ...]]] = {None: {}}
+        for source in {oid for oid in sources if oid}:
             ways: dict[str, tuple[Step, ...]] = {source: ()}
             waiting = [source]
             while waiting:
@@ -162,9 +197,7 @@ class _Search:
     ) -> Iterator[SourceLink]:
         """Yield the links of an origin by way of one commit that stands for it."""
         if steps and place in self._candidates:
-            known = None if origin.dirty or origin.tree is None else origin.tree
-            same = self._candidates[place].tree == known if known else None
-            yield SourceLink(place, "rewritten", place, steps, same_tree=same)
+            yield _rewritten(origin, self._candidates[place], steps)
         if place in self._present and place not in self._beyond:
             return  # it is in this history itself
         for link in self._inferred(origin, place, steps):
@@ -229,9 +262,17 @@ def surest(links: Iterable[SourceLink]) -> list[SourceLink]:
     return list(found.values())
 
 
+def _rewritten(origin: Origin, place: CommitInfo, steps: tuple[Step, ...]) -> SourceLink:
+    same = None if origin.dirty or origin.tree is None else place.tree == origin.tree
+    return SourceLink(place.oid, "rewritten", place.oid, steps, same_tree=same)
+
+
 def _since(origin: Origin, places: Iterable[str], present: Mapping[str, CommitInfo]) -> int:
     """Return when a commit that stands for an origin may have been made, at the earliest."""
+    started = origin.started_ns // 1_000_000_000
+    if origin.commit is None:
+        return started
     times = [present[oid].time for oid in places if oid in present]
     if origin.commit not in present:
-        times.append(origin.started_ns // 1_000_000_000 - _SOURCE_AGE)
+        times.append(started - _SOURCE_AGE)
     return min(times) - _DAY

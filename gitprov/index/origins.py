@@ -1,4 +1,7 @@
-"""What runs were made from: commit and tree, each with all the runs that share it."""
+"""What runs were made from: commit and tree, each with all the runs that share it.
+
+Before a branch has its first commit there is a tree alone.
+"""
 
 import os
 import sqlite3
@@ -13,7 +16,7 @@ from gitprov.store.store import Store
 class Origin(NamedTuple):
     """A commit and tree that runs were made from; `omitted` says how many files the tree lacks."""
 
-    commit: str
+    commit: str | None
     tree: str | None
     dirty: bool
     omitted: int
@@ -28,8 +31,9 @@ def find_origins(
     """Return what the runs were made from that a condition picks."""
     rows = index.execute(
         "SELECT source_commit, source_tree, dirty, omitted, patch_id, series_patch,"  # noqa: S608
-        " min(started_ns) FROM runs WHERE source_commit IS NOT NULL"
-        f" AND {condition} GROUP BY 1, 2, 3, 4, 5, 6",
+        " min(started_ns) FROM runs"
+        " WHERE (source_commit IS NOT NULL OR source_tree IS NOT NULL)"
+        f" AND ({condition}) GROUP BY 1, 2, 3, 4, 5, 6",
         parameters,
     )
     return [Origin(*row) for row in rows]
@@ -57,7 +61,7 @@ def left_out(store: Store, index: sqlite3.Connection, origin: Origin) -> tuple[s
 def _sources(store: Store, index: sqlite3.Connection, origin: Origin) -> Iterator[Source | None]:
     """Yield the sources of the runs from an uncommitted tree; None for one that is gone."""
     rows = index.execute(
-        "SELECT blob FROM runs WHERE source_commit = ? AND source_tree = ? AND dirty"
+        "SELECT blob FROM runs WHERE source_commit IS ? AND source_tree = ? AND dirty"
         " AND omitted = ?",
         [origin.commit, origin.tree, origin.omitted],
     )

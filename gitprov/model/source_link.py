@@ -36,10 +36,10 @@ class Step(NamedTuple):
 class SourceLink:
     """A commit that stands for the source of runs, and what says so.
 
-    `via` is the commit by which it was found: the source, the end of `steps`, or the end of the
-    branch that was squashed. `files` are those in which a `near` commit differs, or that the
-    snapshot of a tree leaves out. `same_tree` says whether the commit has the very tree that ran,
-    where that is known.
+    `via` is the commit by which it was found: the source, the end of `steps`, the end of the
+    branch that was squashed, or itself where the source is no commit. `files` are those in which a
+    `near` commit differs, or that the snapshot of a tree leaves out. `same_tree` says whether the
+    commit has the very tree that ran, where that is known.
     """
 
     commit: str

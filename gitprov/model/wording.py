@@ -21,7 +21,6 @@ _SHORT_COMMIT = 9
 _MAX_NAMED_FILES = 3
 _KINDS: dict[Kind, str] = {
     "committed": "committed since",
-    "rewritten": "rewritten",
     "near": "committed since",
     "same-tree": "same tree",
     "same-patch": "same change",
@@ -140,12 +139,13 @@ def run_line(run: Run) -> str:
 
 def note_line(run: Run, link: SourceLink | None = None) -> str:
     """Return the line of a run in the notes of a commit: its own, or one that stands for it."""
-    if link is None or link.kind == "rewritten":
+    if link is None or (link.kind == "rewritten" and link.same_tree):
         return run_line(run)
     via = link.via[:_SHORT_COMMIT]
     if link.kind == "same-tree" and link.files:
         return f"{run_line(run)} (these changes but for {files_text(link.files)}; inferred)"
     words = {
+        "rewritten": rewritten_text(link) + ("; other code" if link.same_tree is False else ""),
         "committed": "these changes",
         "near": f"these changes but for {files_text(link.files)}",
         "same-tree": f"same tree as {via}; inferred",
@@ -157,13 +157,17 @@ def note_line(run: Run, link: SourceLink | None = None) -> str:
 
 def link_text(link: SourceLink) -> str:
     """Return `9f8e7d6c5 (squashed; inferred)`: a commit that stands for a run's source, and why."""
-    words = [rewrite_text(step.how) for step in link.steps]
-    if not (link.kind == "rewritten" and words):
-        words.append(_KINDS[link.kind])
-    text = ", ".join(dict.fromkeys(words))
+    text = rewritten_text(link)
+    if link.kind != "rewritten":
+        text = f"{text}, {_KINDS[link.kind]}" if text else _KINDS[link.kind]
     if link.files:
         text += f" but for {files_text(link.files)}"
     return f"{link.commit[:_SHORT_COMMIT]} ({text}{'; inferred' if link.inferred else ''})"
+
+
+def rewritten_text(link: SourceLink) -> str:
+    """Return what was done to commits on the way to one: amended, rebased."""
+    return ", ".join(dict.fromkeys(rewrite_text(step.how) for step in link.steps))
 
 
 def rewrite_text(how: str) -> str:

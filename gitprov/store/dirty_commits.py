@@ -1,5 +1,7 @@
 """The commits on which dirty runs were captured: an empty file each, named by the commit.
 
+Zeros are the name of none: on a branch that has no commit yet.
+
 A hook sees by them, without starting Python, that a commit just made may be what such a run was
 made from. They are hints: without them the same is found later. The oldest go when there are many.
 """
@@ -12,11 +14,12 @@ from gitprov.store.repository import Repository
 MAX_COMMITS = 1000
 _FOLDER = "dirty"
 _ID_LETTERS = 40
+_NO_COMMIT = "0" * _ID_LETTERS
 
 
-def mark_dirty(repository: Repository, commit: str) -> None:
+def mark_dirty(repository: Repository, commit: str | None) -> None:
     """Note that a dirty run was captured on a commit; where that cannot be done, nothing is."""
-    path = repository.prov_dir / _FOLDER / commit
+    path = repository.prov_dir / _FOLDER / (commit or _NO_COMMIT)
     with suppress(OSError):
         path.parent.mkdir(exist_ok=True)
         known = path.exists()

@@ -34,10 +34,15 @@ _BATCH_BYTES = 256 << 20
 
 @dataclass(slots=True)
 class Drained:
-    """What a drain did: the runs that it wrote into the ledger, and those that could not go."""
+    """What a drain did: the runs that it wrote into the ledger, and those that could not go.
+
+    `sources` are the commits that the former were made from; None is among them where there was
+    none.
+    """
 
     recorded: list[str] = field(default_factory=list)
     rejected: dict[str, str] = field(default_factory=dict)
+    sources: set[str | None] = field(default_factory=set)
 
 
 def drain(store: Store, *, wait: float = 60.0) -> Drained:
@@ -108,6 +113,7 @@ def _write(store: Store, batch: Sequence[JournalRun], done: Drained, appending: 
     appending.remember()
     store.journal.clear_retired()
     done.recorded += [item.run.id for item in ready]
+    done.sources.update(item.run.source.commit for item in ready if item.run.source)
 
 
 def _sealed(

@@ -14,9 +14,10 @@ from typing import NamedTuple
 from gitprov.model.rewrite import Replacement
 from gitprov.store.repository import Repository
 
+# What the whole is called is up to $GIT_REFLOG_ACTION: rebase, pull --rebase, anything.
 _LINE = re.compile(
     rb"(?P<old>[0-9a-f]{40}) (?P<new>[0-9a-f]{40}) [^\t]*\t"
-    rb"(?:(?:rebase|pull)\b.*? \((?P<action>[a-z]+)\): )?"
+    rb"(?:(?:(?!: ).)+? \((?P<action>start|squash|fixup|continue)\): )?"
 )
 _COMBINING = frozenset({b"squash", b"fixup", b"continue"})
 
@@ -34,11 +35,16 @@ _Rebase = dict[str, _Move]
 
 
 def without_skipped(repository: Repository, pairs: Sequence[Replacement]) -> list[Replacement]:
-    """Return the pairs of a rebase but for those of skipped commits; all where no log tells."""
+    """Return the pairs of a rebase but for those of skipped commits.
+
+    Where no log tells, these are pairs with a new commit that has the author of none of its old
+    ones: HEAD was at somebody else's.
+    """
     new = {pair.new for pair in pairs if pair.new}
     steps = next((found for found in _rebases(repository) if new <= found.keys()), None)
     if steps is None:
-        return list(pairs)
+        made = _with_author_of_old(repository, pairs)
+        return [pair for pair in pairs if pair.new is None or pair.new in made]
     kept = []
     seen = Counter[str]()
     for pair in pairs:
@@ -59,6 +65,18 @@ def _made_of(repository: Repository, steps: _Rebase, new: str) -> int:
             return count
         new = move.old
     return count + 1 if count else 0
+
+
+def _with_author_of_old(repository: Repository, pairs: Sequence[Replacement]) -> set[str]:
+    """Return the new commits that have the author and date of one that they took the place of."""
+    oids = {oid for pair in pairs for oid in (pair.old, pair.new) if oid}
+    listed = repository.git.call(
+        "rev-list", "--no-walk", "--ignore-missing", "--no-commit-header",
+        "--format=%H %at %ae %an", "--stdin", stdin="".join(f"{oid}\n" for oid in oids).encode(),
+    )  # fmt: skip
+    authors = dict(line.split(b" ", 1) for line in listed.stdout.splitlines())
+    by = {oid: authors.get(oid.encode()) for oid in oids}
+    return {pair.new for pair in pairs if pair.new and by[pair.new] == by[pair.old]}
 
 
 def _combines(repository: Repository, move: _Move) -> bool:

@@ -30,19 +30,22 @@ def links_page(
     """
     command = command_text(run.command.argv)
     lines = [f"{style.id(f'run {short_id}')} {status_text(run)}: {command}"]
-    source = run.source
-    if source is None or source.commit is None:
+    commit = run.source.commit if run.source else None
+    if commit is not None:
+        lines += ["", *_commit(commit, "exact", branches, style)]
+        lines.append("    the run was made from this commit")
+    else:
         reason = run.missing.get("source.commit") or run.missing.get("source")
-        why = f": {printable(reason)}" if reason else ""
-        return "\n".join([*lines, "", f"  made from no commit{why}"])
-    lines += ["", *_commit(source.commit, "exact", branches, style)]
-    lines.append("    the run was made from this commit")
-    if source.dirty:
-        lines[-1] += " with uncommitted changes"
+        lines += ["", "  made from no commit" + (f": {printable(reason)}" if reason else "")]
+    if run.source and run.source.dirty:
+        lines[-1] += " with uncommitted changes" if commit else "; with uncommitted changes"
+        if not run.source.reads and not any(link.kind == "committed" for link in links):
+            known = "what it read is not known (see --observe)"
+            lines.append(f"    {known}: only a commit of all of them is found")
     for link in links:
         lines += ["", *_commit(link.commit, link.kind, branches, style)]
-        lines += [f"    {reason}" for reason in _reasons(link, source.commit)]
-    if not links and not branches.get(source.commit):
+        lines += [f"    {reason}" for reason in _reasons(link, commit or "")]
+    if commit and not links and not branches.get(commit):
         lines += ["", "  no commit on a branch stands for it"]
     return "\n".join(lines)
 

@@ -422,6 +422,8 @@ class TestUncommitted:
         lab.here.git("commit", "--quiet", "--all", "-m", "without the notes")
         lab.publish()
         lab.expect({run: {}})
+        (page,) = prov(lab.here, ["links", run])
+        assert "what it read is not known (see --observe)" in page.stdout
 
     def test_not_captured_whole(self, lab: Lab) -> None:
         """A tree that lacks a file is not, for sure, that of the commit."""

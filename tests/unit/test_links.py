@@ -15,6 +15,7 @@ from gitprov.model.rewrite import Replacement
 from gitprov.model.source_link import SourceLink
 from gitprov.recorder.rewriting import record_map
 from gitprov.store.patch_ids import patch_ids
+from gitprov.store.repository import EMPTY_TREE
 from gitprov.store.store import Store
 from tests.support.repositories import Clone
 from tests.support.runs import record
@@ -48,13 +49,14 @@ class Place:
         self.clone.git(*command, GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date)
         return self.oid("HEAD")
 
-    def run(self, commit: str, uncommitted: str | None = None, **source: Any) -> str:
+    def run(self, commit: str | None, uncommitted: str | None = None, **source: Any) -> str:
         """Record a run of a commit, or of another tree on it."""
         if uncommitted is not None:
             source |= {"tree": uncommitted, "dirty": True}
         elif "tree" not in source:
             source["tree"] = self.oid(f"{commit}^{{tree}}")
-        source["commit"] = commit
+        if commit is not None:
+            source["commit"] = commit
         started = self.now * 1_000_000_000
         times = {"started_ns": started, "ended_ns": started + 1}
         return record(self.store, source=source, **times)[0]
@@ -326,7 +328,72 @@ class TestUncommitted:
         assert place.kinds(run) == {again: "committed"}
 
 
-def test_a_run_without_a_commit_has_no_links(place: Place) -> None:
+class TestBeforeTheFirstCommit:
+    """A tree ran, and there was no commit that it could have been made from."""
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Place:
+        return Place(Clone.make(tmp_path / "repo", commit=False))
+
+    def tree(self, place: Place, files: dict[str, str]) -> str:
+        for name, content in files.items():
+            place.clone.write(name, content)
+        place.clone.git("add", "--all")
+        return place.oid(place.clone.git("write-tree").strip())
+
+    def test_committed(self, place: Place) -> None:
+        run = place.run(None, self.tree(place, {"train.py": "1\n"}))
+        assert place.links(run) == []
+        first = place.commit({}, after=0)
+        (link,) = place.links(run)
+        assert (link.commit, link.kind, link.via) == (first, "committed", first)
+        assert place.listed("main") == {run: first}
+        place.commit({"train.py": "2\n"})
+        assert place.kinds(run) == {first: "committed"}
+        assert place.listed("main~1..main") == {}
+        history = History(Store.open(place.clone.path))
+        assert history.find(first).record.id == run
+        assert [(found.record.id, link.kind) for found, link in history.linked_runs()] == [
+            (run, "committed")
+        ]
+
+    def test_committed_behind_an_empty_commit(self, place: Place) -> None:
+        run = place.run(None, self.tree(place, {"train.py": "1\n"}))
+        place.clone.git("rm", "--quiet", "--cached", "train.py")
+        place.made("commit", "--quiet", "--allow-empty", "-m", "nothing", after=1)
+        assert place.kinds(run) == {}
+        assert place.kinds(run) == {}
+        made = place.commit({})
+        assert place.kinds(run) == {made: "committed"}
+
+    def test_near(self, place: Place) -> None:
+        tree = self.tree(place, {"train.py": "1\n", "notes.txt": "a thought\n"})
+        unknown = place.run(None, tree)
+        place.clone.git("rm", "--quiet", "--cached", "notes.txt")
+        first = place.made("commit", "--quiet", "-m", "without the notes", after=60)
+        assert place.kinds(unknown) == {}
+        other = self.tree(place, {"train.py": "1\n", "notes.txt": "another\n"})
+        near = place.run(None, other, reads=["train.py"])
+        assert place.kinds(near) == {first: "near"}
+
+    def test_older_commits_were_not_made_of_it(self, place: Place) -> None:
+        """A branch of its own may begin with what another one has."""
+        place.commit({"train.py": "1\n"})
+        place.now += 60
+        run = place.run(None, place.oid("main^{tree}"), reads=["train.py"])
+        assert place.kinds(run) == {}
+        place.clone.git("checkout", "--quiet", "--orphan", "other")
+        made = place.commit({})
+        assert place.kinds(run) == {made: "committed"}
+
+    def test_nothing_captured(self, place: Place) -> None:
+        omitted = [{"path": "model.bin", "reason": "size"}]
+        run = place.run(None, EMPTY_TREE, omitted=omitted)
+        place.commit({})
+        assert place.kinds(run) == {}
+
+
+def test_a_run_without_a_tree_has_no_links(place: Place) -> None:
     runs = [record(place.store)[0], record(place.store, source={"tree": "1" * 40})[0]]
     assert [place.links(run) for run in runs] == [[], []]
 

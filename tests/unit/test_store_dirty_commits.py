@@ -31,6 +31,13 @@ def test_a_dirty_run_marks_its_commit(clone: Clone) -> None:
     assert not is_dirty(repository, clean)
 
 
+def test_a_dirty_run_before_the_first_commit(tmp_path: Path) -> None:
+    clone = Clone.make(tmp_path / "unborn", commit=False)
+    clone.write("new.py", "new\n")
+    clone.run("true")
+    assert dirty_commits(Repository.discover(clone.path)) == ["0" * 40]
+
+
 def test_the_work_trees_of_a_clone_share_the_marks(clone: Clone, tmp_path: Path) -> None:
     clone.git("worktree", "add", "--quiet", str(tmp_path / "side"))
     side = Clone(tmp_path / "side")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gitprov.store.notes import Lines, stage_notes
+from gitprov.store.notes import Lines, stage_notes, written_by_others
 from gitprov.store.pack import PackBuilder
 from gitprov.store.refs import NOTES, list_refs
 from gitprov.store.store import Store
@@ -23,11 +23,15 @@ def store(clone: Clone) -> Store:
     return clone.store()
 
 
-def add(store: Store, lines: Lines) -> str | None:
+def tip(store: Store) -> str:
+    return list_refs(store.repository.git, NOTES)[NOTES]
+
+
+def add(store: Store, lines: Lines, **more: Lines) -> str | None:
     """Add lines as the drain does, and return the notes commit."""
     pack = PackBuilder()
-    tip = list_refs(store.repository.git, NOTES).get(NOTES)
-    note = stage_notes(pack, store.objects, tip, lines, time.time_ns())
+    before = list_refs(store.repository.git, NOTES).get(NOTES)
+    note = stage_notes(pack, store.objects, before, lines, time.time_ns(), **more)
     write_pack(store, pack)
     if note:
         store.repository.git.run("update-ref", NOTES, note)
@@ -115,8 +119,7 @@ def test_one_note_costs_the_same_among_many(clone: Clone, store: Store) -> None:
     commits = many_commits(clone, 400)
     add(store, {commit: ["run"] for commit in commits[:-1]})
     pack = PackBuilder()
-    tip = list_refs(store.repository.git, NOTES)[NOTES]
-    stage_notes(pack, store.objects, tip, {commits[-1]: ["run"]}, 0)
+    stage_notes(pack, store.objects, tip(store), {commits[-1]: ["run"]}, 0)
     assert len(pack) == 4  # the note, its folder, the top, the commit
 
 
@@ -124,3 +127,59 @@ def test_notes_show_in_the_log(clone: Clone, store: Store) -> None:
     head = clone.git("rev-parse", "HEAD").strip()
     add(store, {head: ["run kzmwtqpx ok"]})
     assert "    run kzmwtqpx ok" in clone.git("log", "--notes=prov")
+
+
+def test_a_run_has_one_line(clone: Clone, store: Store) -> None:
+    (commit,) = many_commits(clone, 1)
+    add(store, {commit: ["run kkkkkkkk ok (amended)", "run llllllll ok", "by a hand"]})
+    assert add(store, {commit: ["run kkkkkkkk ok"]})
+    assert shown(clone, commit) == ["by a hand", "run kkkkkkkk ok", "run llllllll ok"]
+
+
+def test_lines_are_taken_out(clone: Clone, store: Store) -> None:
+    one, two, three = many_commits(clone, 3)
+    wrong = ["run kkkkkkkk ok"]
+    add(store, {one: wrong, two: [*wrong, "by a hand"], three: wrong})
+    add(store, {one: ["run llllllll ok"]})  # from somebody who was quicker
+    assert add(store, {three: wrong}, without=dict.fromkeys([one, two, three, "0" * 40], wrong))
+    assert shown(clone, one) == ["run llllllll ok"]
+    assert shown(clone, two) == ["by a hand"]
+    assert shown(clone, three) == wrong
+    both = (*wrong, "run llllllll ok")
+    add(store, {}, without=dict.fromkeys([one, two, three], both))
+    assert listed(clone) == {two}
+    assert clone.git("fsck", "--strict", "--no-dangling") == ""
+
+
+class TestWrittenByOthers:
+    @pytest.mark.parametrize("count", [3, 600], ids=["flat", "fan-out"])
+    def test_copies(self, clone: Clone, store: Store, count: int) -> None:
+        """Git moves all notes to other folders on the way; those are what they were."""
+        old, new, *others = many_commits(clone, count)
+        add(store, {commit: ["run kkkkkkkk ok"] for commit in (old, *others)})
+        before = tip(store)
+        clone.git("notes", "--ref=prov", "append", "-m", "by a hand", others[0])
+        clone.git("notes", "--ref=prov", "copy", old, new)
+        add(store, {others[0]: ["run llllllll ok"]})
+        found = written_by_others(store.repository.git, store.objects, tip(store), before)
+        assert found == {others[0]: ["run kkkkkkkk ok"], new: ["run kkkkkkkk ok"]}
+
+    def test_nothing_since(self, clone: Clone, store: Store) -> None:
+        commits = many_commits(clone, 2)
+        clone.git("notes", "--ref=prov", "add", "-m", "run kkkkkkkk ok", commits[0])
+        before = tip(store)
+        add(store, {commits[1]: ["run llllllll ok"]})
+        git = store.repository.git
+        assert written_by_others(git, store.objects, tip(store), before) == {}
+        everything = {commits[0]: ["run kkkkkkkk ok"]}
+        for unknown in (None, "1" * 40):
+            assert written_by_others(git, store.objects, tip(store), unknown) == everything
+
+    def test_merged_from_elsewhere(self, clone: Clone, store: Store) -> None:
+        one, two = many_commits(clone, 2)
+        add(store, {one: ["run kkkkkkkk ok"]})
+        before = tip(store)
+        clone.git("notes", "--ref=theirs", "add", "-m", "run llllllll ok", two)
+        clone.git("notes", "--ref=prov", "merge", "--quiet", "theirs")
+        found = written_by_others(store.repository.git, store.objects, tip(store), before)
+        assert found[two] == ["run llllllll ok"]

@@ -129,17 +129,32 @@ class TestRebaseLog:
             "".join(f"{old} {new} Ada <ada> 1 +0000\t{about}\n" for old, new, about in steps)
         )
 
+    def commit(self, repository: Repository, author: str, message: str) -> str:
+        git = repository.git
+        env = {f"GIT_{role}_EMAIL": "ada@example.org" for role in ("AUTHOR", "COMMITTER")}
+        env |= {"GIT_AUTHOR_NAME": author, "GIT_COMMITTER_NAME": message}
+        env |= {"GIT_AUTHOR_DATE": "@1700000000 +0000"}
+        return git.run("commit-tree", "HEAD^{tree}", "-m", message, env=env).decode().strip()
+
     def test_no_log(self, repository: Repository) -> None:
+        """A rebase leaves authors as they are: somebody else's commit was there before."""
         (repository.common_dir / "logs/HEAD").unlink()
-        given = pairs((A, B), (C, B))
-        assert without_skipped(repository, given) == list(given)
+        old = [self.commit(repository, "Ada", name) for name in ("one", "two")]
+        new = [self.commit(repository, "Ada", name) for name in ("new one", "both")]
+        upstream = self.commit(repository, "Grace", "upstream")
+        other = self.commit(repository, "Grace", "fixup")
+        skipped = Replacement(old=old[0], new=upstream)
+        made = pairs((old[0], new[0]), (old[1], new[1]), (other, new[1]))
+        assert without_skipped(repository, [skipped, *made]) == list(made)
 
     def test_of_another_rebase(self, repository: Repository) -> None:
         self.log(repository, (D, A, "rebase (start): checkout main"), (A, B, "rebase (pick): b"))
         given = pairs((A, C), (B, C))
         assert without_skipped(repository, given) == list(given)
 
-    @pytest.mark.parametrize("action", ["rebase", "rebase -i", "pull --rebase ssh://host:2 main"])
+    @pytest.mark.parametrize(
+        "action", ["rebase", "rebase -i", "pull --rebase ssh://host:2 main", "sync", "(my) sync"]
+    )
     def test_skipped(self, repository: Repository, action: str) -> None:
         self.log(
             repository,

@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitprov.model.run import Command, Metric, Recorder, Run, Source, Usage
+from gitprov.model.source_link import SourceLink, Step
 from gitprov.model.wording import (
     command_text,
     duration_text,
     encodable,
     metrics_text,
+    note_line,
     number_text,
     printable,
     run_line,
@@ -138,3 +140,20 @@ def test_the_line_of_a_note() -> None:
     )
     timed = run(usage=Usage(wall_ns=SECOND // 2), command=Command(argv=("a", "b\nc")))
     assert run_line(timed) == r"run kkkkkkkk ok 500ms a 'b\nc'"
+
+
+@pytest.mark.parametrize(
+    ("hows", "known", "words"),
+    [
+        (["amend"], {"same_tree": True}, ""),
+        (["amend"], {"same_tree": False}, " (amended; other code)"),
+        (["amend", "rebase", "amend"], {"same_tree": False}, " (amended, rebased; other code)"),
+        (["rebase"], {}, " (rebased)"),
+    ],
+)
+def test_the_line_of_a_note_on_a_rewritten_commit(
+    hows: list[str], known: dict[str, bool], words: str
+) -> None:
+    steps = tuple(Step(how, "a" * 40, "k" * 32, 0, None) for how in hows)
+    link = SourceLink("a" * 40, "rewritten", "a" * 40, steps, **known)  # type: ignore[arg-type]
+    assert note_line(run(), link) == f"run kkkkkkkk ok 3.0s true{words}"
