@@ -33,13 +33,13 @@ from gitprov.store.repository import Repository
 class NextRun:
     """What would stand in the record, which files in the snapshot, and what holds secrets.
 
-    `document` has the fields of a manifest that are known before; `deleted` counts files.
+    `document` has the fields of a manifest that are known before.
     """
 
     document: Document
     locks: tuple[str, ...]
     files: dict[bytes, int] = field(default_factory=dict)
-    deleted: int = 0
+    deleted: frozenset[bytes] = frozenset()
     omitted: dict[bytes, Omission] = field(default_factory=dict)
     secrets_in_files: dict[bytes, list[FoundSecret]] = field(default_factory=dict)
     secrets_elsewhere: list[FoundSecret] = field(default_factory=list)
@@ -93,10 +93,11 @@ class Preview:
         status = read_status(repository, self._folder / "index")
         with FileCheck(repository.git, status.commit, self.redactor, self._folder) as check:
             selection = Selection(repository, status, check)
+        self.redactor.problems += selection.problems
         for path in selection.taken:
             with suppress(OSError):
                 run.files[path] = os.lstat(os.path.join(os.fsencode(top), path)).st_size  # noqa: PTH118 -- bytes
-        run.deleted = len(selection.gone)
+        run.deleted = selection.gone
         run.omitted = dict(selection.omitted)
         for path, secrets in selection.secrets.items():
             place = self.redactor.text(path.decode("utf-8", "backslashreplace"))

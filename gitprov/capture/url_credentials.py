@@ -3,7 +3,8 @@
 import re
 from urllib.parse import unquote_plus
 
-from gitprov.capture.secrets.names import may_be_secret, says_secret
+from gitprov.capture.secrets.excuses import may_be_secret
+from gitprov.capture.secrets.names import is_secret
 
 _AUTHORITY = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/?#]*)@")
 # What signed URLs of object stores carry; whoever has it has the object.
@@ -42,9 +43,8 @@ def without_credentials(url: str) -> str:
 def is_secret_parameter(name: str, value: str) -> bool:
     """Say whether a parameter of a URL is a secret: a signature, or one whose name says so."""
     name = unquote_plus(name)
-    if not may_be_secret(value):
-        return False
-    return says_secret(name) or (name.lower() in _SIGNATURES and len(value) >= _MIN_SIGNATURE)
+    is_signature = name.lower() in _SIGNATURES and len(value) >= _MIN_SIGNATURE
+    return is_secret(name, value) or (is_signature and may_be_secret(value))
 
 
 def _is_secret_item(item: str) -> bool:

@@ -1,7 +1,9 @@
 """`git prov scan`: what would be recorded and pushed, and which secrets are in it."""
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
+from functools import partial
 from getpass import getpass
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +12,14 @@ import typer
 from typer.core import TyperCommand
 
 from gitprov.capture.preview import NextRun, Preview, previewing
+from gitprov.capture.secrets.kinds import unknown_kinds
 from gitprov.capture.secrets.unpublished import Unpublished
 from gitprov.cli.catching_up import current_store
 from gitprov.cli.finding import find_run
 from gitprov.cli.paths import from_top, is_selected
 from gitprov.cli.remotes import chosen_remote
 from gitprov.cli.terminal import paged, say, style_for, verb
-from gitprov.errors import RemoteFailed
+from gitprov.errors import RemoteFailed, UnknownPath
 from gitprov.index.history import History
 from gitprov.model.wording import printable
 from gitprov.store.publishing import preview as preview_push
@@ -67,12 +70,13 @@ def scan(
         _open(opens)
         return
     repository = Repository.discover()
-    selected = [from_top(repository, path) for path in paths or ()]
+    selected = {from_top(repository, path): path for path in paths or ()}
     with previewing(repository) as preview:
-        for problem in preview.redactor.problems:
-            say(f"gitprov: warning: {printable(problem)}")
         run = preview.next_run(ctx.meta[_COMMAND], Path.cwd())
-        _select(run, selected)
+        allowed = preview.redactor.allowed.kinds
+        for problem in (*preview.redactor.problems, *unknown_kinds(allowed)):
+            say(f"gitprov: warning: {printable(problem)}")
+        _select(run, selected, repository.work_tree)
         push = _next_push(repository, preview)
     if as_json:
         print(json_line(scan_document(run, push)))
@@ -84,18 +88,27 @@ def scan(
         raise typer.Exit(1)
 
 
-def _select(run: NextRun, selected: Sequence[bytes]) -> None:
-    """Leave only the files that were asked for."""
-    run.files = {path: size for path, size in run.files.items() if is_selected(path, selected)}
-    run.omitted = {path: item for path, item in run.omitted.items() if is_selected(path, selected)}
+def _select(run: NextRun, selected: Mapping[bytes, str], top: Path | None) -> None:
+    """Leave only the files that were asked for. Raises UnknownPath for what is not there."""
+    differing = [*run.files, *run.omitted, *run.deleted]
+    for path, given in selected.items():
+        if not path or any(is_selected(item, [path]) for item in differing):
+            continue
+        if top is None or not os.path.lexists(top / os.fsdecode(path)):
+            raise UnknownPath(f"{given}: there is no such file, nor has one been deleted")
+        say(f"gitprov: {printable(given)} is as committed, or ignored by git: not looked at")
+    wanted = partial(is_selected, selected=list(selected))
+    run.files = {path: size for path, size in run.files.items() if wanted(path)}
+    run.deleted = frozenset(filter(wanted, run.deleted))
+    run.omitted = {path: item for path, item in run.omitted.items() if wanted(path)}
     run.secrets_in_files = {
-        path: found for path, found in run.secrets_in_files.items() if is_selected(path, selected)
+        path: found for path, found in run.secrets_in_files.items() if wanted(path)
     }
 
 
 def _next_push(repository: Repository, preview: Preview) -> NextPush | None:
     try:
-        remote = chosen_remote(repository, None)
+        remote = chosen_remote(repository, None, to_push=True)
     except RemoteFailed:
         return None
     store = Store(repository)

@@ -50,7 +50,7 @@ def scan_document(run: NextRun, push: NextPush | None) -> dict[str, Any]:
         "files": [
             {"path": raw_text(os.fsdecode(path)), "size": size} for path, size in run.files.items()
         ],
-        "deleted": run.deleted,
+        "deleted": len(run.deleted),
         "omitted": [_omission(item) for item in run.omitted.values()],
         "secrets": [_secret(found) for found in run.secrets],
     }
@@ -79,7 +79,7 @@ def _run_lines(run: NextRun, style: Style) -> Iterator[str]:
     for lock in run.locks:
         yield _line("lock file", printable(lock))
     files = f"{plural(len(run.files), 'file')}, {size_text(sum(run.files.values()))}"
-    deleted = f", and {run.deleted} deleted" if run.deleted else ""
+    deleted = f", and {len(run.deleted)} deleted" if run.deleted else ""
     yield _line("snapshot", f"{files}{deleted}" if run.files or run.deleted else "nothing differs")
     yield from _shown([
         f"    {printable(raw_text(os.fsdecode(path)))} {style.dim(size_text(size))}"

@@ -15,11 +15,11 @@ from tests.support.everywhere import Content, everything, places_of
 from tests.support.repositories import Clone
 
 FROM_THE_START = (
-    "argument, option, assigned, param, params, message, tag, name, uri, signature, recorded, "
-    "remote"
+    "argument, escaped, option, assigned, param, params, message, tag, name, uri, signature, "
+    "recorded, remote"
 )
 FROM_THE_WORK_TREE = "dirty, staged, later, untracked, link, file name"
-FROM_THE_COMMAND = "stdout, stderr, variable, torn, key"
+FROM_THE_COMMAND = "stdout, coloured, stderr, variable, torn, key"
 FROM_PYTHON = "python, exception"
 AT_THE_END = "metric, line, output, target"
 
@@ -133,7 +133,7 @@ def test_the_terminal_gets_the_output_as_it_is_and_no_secret_from_us(canaries: C
     with canaries.running() as run:
         stdout, stderr = run.let_go()
     secret = canaries.secrets
-    for way in ("stdout", "torn", "key", "variable"):
+    for way in ("stdout", "coloured", "torn", "key", "variable"):
         assert secret[way] in stdout
     assert secret["stderr"] in stderr
     ours = "".join(line for line in stderr.splitlines(True) if line.startswith("gitprov: "))

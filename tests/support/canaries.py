@@ -23,6 +23,7 @@ from pathlib import Path
 told = json.loads(Path(os.environ["CANARIES"]).read_text())
 secret, plain = told["secrets"], told["plain"]
 print(plain["stdout"], secret["stdout"], "behind it", flush=True)
+print(f"{plain['coloured']} \\x1b[1m{secret['coloured']}\\x1b[0m", flush=True)
 print(plain["stderr"], secret["stderr"], file=sys.stderr, flush=True)
 print(plain["variable"], "connected with", os.environ["DB_PASSWORD"], flush=True)
 sys.stdout.write(plain["torn"] + " " + secret["torn"][:15])
@@ -85,6 +86,7 @@ with gitprov.start_run(
 WAYS = {
     # The command line and its options.
     "argument": github_token,
+    "escaped": github_token,
     "option": password,
     "assigned": password,
     "param": password,
@@ -110,6 +112,7 @@ WAYS = {
     "remote": password,
     # What the command does.
     "stdout": github_token,
+    "coloured": github_token,
     "stderr": aws_key_id,
     "torn": github_token,
     "key": private_key,
@@ -119,6 +122,9 @@ WAYS = {
     "python": github_token,
     "exception": aws_key_id,
 }  # fmt: skip
+
+# What is cut to its beginning is no secret any more, what is cut to its end is one.
+_TAIL = 8
 
 
 class Canaries:
@@ -179,16 +185,19 @@ class Canaries:
         )
 
     def words(self) -> Iterator[tuple[str, str]]:
-        """Yield what must not be found: secrets, and of keys each line."""
+        """Yield what must not be found: the ends of secrets, and of keys that of each line."""
         for way, secret in self.secrets.items():
             for line in secret.splitlines():
                 if not line.startswith("-----"):
-                    yield way, line
+                    yield way, line[-_TAIL:]
 
     def leaks(self, contents: list[Content]) -> dict[str, set[str]]:
         """Return by which ways secrets have got where, but for where the user put them."""
-        found = {way: places_of(word, contents) for way, word in self.words()}
-        return {way: places for way, places in found.items() if places}
+        found: dict[str, set[str]] = {}
+        for way, word in self.words():
+            if places := places_of(word, contents):
+                found.setdefault(way, set()).update(places)
+        return found
 
     def missing(self, contents: list[Content], place: str, ways: str) -> list[str]:
         """Return the ways whose plain word is not found in a place, or below it."""
@@ -223,6 +232,7 @@ class Canaries:
         secret, plain = self.secrets, self.plain
         return [
             *(sys.executable, "job.py", f"{plain['argument']} {secret['argument']}"),
+            f"http://127.0.0.1:9/?back={plain['escaped']}%3D{secret['escaped']}",
             *("--password", secret["option"], plain["option"]),
             *(f"--api-key={secret['assigned']}", plain["assigned"]),
         ]

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from gitprov.capture.secrets.allowed import Allowed
-from gitprov.capture.secrets.forms import TOKEN_FORMS
+from gitprov.capture.secrets.files import ContentCheck
 from gitprov.capture.secrets.gate import lines_worth_a_look
 from gitprov.capture.secrets.library import _library
+from gitprov.capture.secrets.redaction import Redactor
 from gitprov.capture.secrets.scanner import Finding, Scanner
+from gitprov.capture.secrets.token_forms import TOKEN_FORMS
 
 HEX = "0123456789abcdef"
 UPPER = string.ascii_uppercase + "234567"
@@ -35,7 +37,6 @@ LIBRARY = {
     "Artifactory Credentials": lambda of: f"jfrog: <<AKC{of(WORD, 64)}>>",
     "AWS Access Key": lambda of: f"id <<AKIA{of(UPPER, 16)}>> of it",
     "Azure Storage Account access key": lambda of: f"AccountKey=<<{of(WORD, 86)}==>>",
-    "Basic Auth Credentials": lambda of: f"ftp://ada:<<{of(LOWER, 9)}>>@host.internal/",
     "Cloudant Credentials": lambda of: f"cloudant_password = '<<{of(HEX, 64)}>>'",
     "Discord Bot Token": lambda of: f"<<M{of(WORD, 23)}.{of(URL_SAFE, 6)}.{of(URL_SAFE, 27)}>>",
     "GitHub Token": lambda of: f"see <<ghp_{of(WORD, 36)}>>",
@@ -116,6 +117,49 @@ def test_tokens_of_services(kind: str, around: str) -> None:
         assert [secret for secret in found if token.rstrip("-.") in secret], token
 
 
+def rest(text: str) -> str:
+    """Return what is left of a text without what is found."""
+    for found in reversed(Scanner(Allowed()).find(text)):
+        text = text[: found.start] + text[found.end :]
+    return text
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+@pytest.mark.parametrize(
+    "around",
+    [
+        *("\x1b[1m{}\x1b[0m", "\x1b(B{}", r"a\n{}\n", r'"\u001b[32m{}"', r"\x1b[1;31m{}"),
+        *("%3D{}", "https://h/cb?back=%2Fa%3D{}%26", r"\u003d{}", r"[\"{}\"]", r"b'\x00{}'"),
+    ],
+)
+def test_escapes_are_no_part_of_tokens(kind: str, around: str) -> None:
+    letters = Letters(f"{kind}{around}")
+    for _ in range(ROUNDS // 4):
+        token = TOKENS[kind](letters.of)
+        assert token[-8:] not in rest(around.format(token)), token
+
+
+@pytest.mark.parametrize("before", ["", "x", "3D", "m"])
+def test_no_part_of_a_token_is_left(before: str) -> None:
+    token = f"ghp_{Letters(before).of(WORD, 36)}"
+    assert rest(f"see {before}{token}!") == f"see {before}!"
+
+
+def test_names_and_values_in_colours() -> None:
+    text = "\x1b[31mpassword\x1b[0m: \x1b[1mhunter2zz9"
+    assert find(text) == {"hunter2zz9": "Secret by Name"}
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+def test_tokens_among_the_fields_of_a_database(kind: str, tmp_path: Path) -> None:
+    letters = Letters(kind)
+    check = ContentCheck(Redactor(Scanner(Allowed()), lambda: bytes(32)), tmp_path)
+    for _ in range(ROUNDS // 4):
+        token = TOKENS[kind](letters.of)
+        content = f"\0\1name{token}\0\2".encode()
+        assert check.in_content(b"a.sqlite", content, lambda: None), token
+
+
 def test_every_form_has_an_example() -> None:
     assert TOKENS.keys() == TOKEN_FORMS.keys()
 
@@ -142,6 +186,17 @@ def test_every_form_has_an_example() -> None:
         ("connect(password='hunter2', host=get())", {"hunter2": "Secret Keyword"}),
         ("a_token = 'x1'; token = 'hunter2abc'", {"hunter2abc": "Secret Keyword"}),
         ("password='one1' api_key='two2'", {"one1": "Secret Keyword", "two2": "Secret Keyword"}),
+        ("export token=hunter2abc", {"hunter2abc": "Secret by Name"}),
+        (
+            "x --pass hunter22 --pwd 'hunter2xx'",
+            dict.fromkeys(("hunter22", "hunter2xx"), "Secret by Name"),
+        ),
+        ("x --password correct-horse-battery", {"correct-horse-battery": "Secret by Name"}),
+        ("MY_PASS=hunter2xx9", {"hunter2xx9": "Secret by Name"}),
+        ("curl -s -u ada:hunter2 https://h", {"hunter2": "HTTP Credentials"}),
+        # Users that are tokens.
+        (f"https://{'0a' * 20}@gitea.internal/x", {"0a" * 20: "URL Credentials"}),
+        (f"https://{'0a' * 20}:@gitea.internal/x", {"0a" * 20: "URL Credentials"}),
         # One place, several kinds.
         ("HF_TOKEN=hf_" + "aB" * 17, {"hf_" + "aB" * 17: "Hugging Face Token"}),
     ],
@@ -157,6 +212,42 @@ def test_credentials_and_names(text: str, found: dict[str, str]) -> None:
         (".env", "DB_PASSWORD=correcthorse\n", ["correcthorse"]),
         ("prod.env", "API_KEY=abcd1234\n", ["abcd1234"]),
         ("a.sh", "export API_KEY=abcd1234\n", ["abcd1234"]),
+        (".env", "api_key=hunter2xx9\nTOKEN=swordfish\n", ["hunter2xx9", "swordfish"]),
+        (".env.local", "db_password: 'hunter2'\n", ["hunter2"]),
+        ("prod.env", "db_password: hunter2xx9\n", ["hunter2xx9"]),
+        (
+            "a.sh",
+            "export api_key=hunter2xx9\nexport HF_KEY=hunter3xx9",
+            ["hunter2xx9", "hunter3xx9"],
+        ),
+        ("notes.txt", "password=hunter2xx9\n", ["hunter2xx9"]),
+        ("README.md", "The API key: hunter2xx9\n", ["hunter2xx9"]),
+        ("Makefile", "api_key := hunter2xx9\n", ["hunter2xx9"]),
+        (".netrc", "machine h login ada password swordfish\n", ["swordfish"]),
+        (".netrc", "machine h\n  login ada\n  password swordfish\n", ["swordfish"]),
+        ("login", "  login ada\n  password swordfish9\n", ["swordfish9"]),
+        (
+            ".npmrc",
+            "//registry/:_authToken=3f2504e0-4f89-11d3-9a0c-0305e82c3301\n",
+            ["3f2504e0-4f89-11d3-9a0c-0305e82c3301"],
+        ),
+        (
+            "a.py",
+            "token = '3f2504e0-4f89-11d3-9a0c-0305e82c3301'\n",
+            ["3f2504e0-4f89-11d3-9a0c-0305e82c3301"],
+        ),
+        ("a.py", "password: str = 'hunter2xx9'\n", ["hunter2xx9"]),
+        ("a.py", 'api_key: str | None = "hunter2xx9"\n', ["hunter2xx9"]),
+        ("a.py", "PASSWORD = b'hunter2xx9'\n", ["hunter2xx9"]),
+        ("a.py", "db(password='hunter2xx9')  # an example\n", ["hunter2xx9"]),
+        ("a.rs", 'const api_key: &str = "hunter2xx9";\n', ["hunter2xx9"]),
+        (
+            "a.json",
+            '{"pwd": "hunter2dd9", "hf_tokens": "hunter3xx"}\n',
+            ["hunter2dd9", "hunter3xx"],
+        ),
+        ("a.ipynb", r'"os.environ[\"WANDB_API_KEY\"] = \"hunter2xx9\"\n",', ["hunter2xx9"]),
+        ("a.ipynb", r'"login(password=\"hunter2xx9\")\n"', ["hunter2xx9"]),
         ("a.py", "password = 'hunter2'\n", ["hunter2"]),
         ("a.py", "password = get_password()\ntoken=token, password=args.password)\n", []),
         ("a.py", "def f(password: str, token: str | None = None) -> None: ...\n", []),
@@ -168,6 +259,47 @@ def test_credentials_and_names(text: str, found: dict[str, str]) -> None:
 )
 def test_files(file: str, text: str, secrets: list[str]) -> None:
     assert list(find(text, file)) == secrets
+
+
+HARMLESS = {
+    "a.py": """
+hf_key = "model.layers.0.weight1"
+token = "hello"
+if token == "<unk>" or token != "world" or next_token == "abc123":
+parser.add_argument("--password", help="asked for")
+def reset(password): "Sets it anew."
+password: str = ""
+password: str | None = None
+def f(token: str, password: Optional[str] = None, key: "torch.Tensor" = x1y2z3w4) -> None:
+primary_key: str = "user_id_2024"
+labels = {"password": "Your password", "token": "Token", "secret": "Secret"}
+tokens = {"token": "##ing", "pass": "second", "auth": "oauth2", "pwd": "/work/x1y2z3"}
+print(f"{token=} password={password}")
+cursor.execute("select * from t where password = %s and token = ?", x)
+url = f"https://{user}:{password}@{host}/"
+Token: "#cccccc",
+""",
+    "README.md": """
+token = tokenizer.decode(ids[0])
+password = getpass("Password1: ")
+export HF_TOKEN=<your token>
+api_key=os.environ["API_KEY"], token=hf_token)
+The token: a part of a word. The password: what you know.
+| `token` | the token |
+""",
+    "Makefile": "TOKEN ?= $(shell cat token)\nPASS=$(filter-out x,y)\n",
+    "a.sh": 'token=$(cat f)\npassword="$1"\nexport PGPASS="${PG:?}"\n[ -z "$token" ]\npass=$1\n',
+    "a.yaml": "password: ${DB_PASSWORD}\ntoken: required\nsecretName: one-2\npwd: /work/x1y2z3\n",
+    "b.yaml": "password: !vault |\ntoken: ${{ secrets.HF_TOKEN }}\npassword: ENC[AES256,data:x1]\n",
+    "a.log": "password: ********\ntoken: expired\nsecret: not set\nPASS: test_one1234\n",
+    ".env": "PASSWORD=\nTOKEN=${X}\nSORT_KEY=created12345\nDEBUG=1\n",
+    "a.ipynb": r'"print(f\"token: {t}\")\n", "tokenizer(\"token\", pad_token=\"<pad>\")\n"',
+}
+
+
+@pytest.mark.parametrize("file", HARMLESS)
+def test_files_without_secrets(file: str) -> None:
+    assert find(HARMLESS[file], file) == {}
 
 
 ORDINARY = """
@@ -200,6 +332,31 @@ PYTORCH_CUDA_ALLOC_CONF=max_split_size_mb:512 CUBLAS_WORKSPACE_CONFIG=:4096:8
 params: key=value primary_key=id seed_key=17 PRNGKey(0) cache_key='train-v2-shuffled'
 optimizer AdamW(lr=0.0003, betas=(0.9, 0.95), eps=1e-08), schedule CosineAnnealingWarmRestarts
 data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk
+next token: 'the' p=0.12, token: ' hello', token: "don't", token = 'world' token = "##ing"
+token: ##ization token: ▁Hello token: Ġinternational token: <0x0A> token: 128009 logit 3.2
+PASS: tests/test_one.py::test_two1
+PASS: test_one1234, PASS=12 FAIL=0 TEST_PASS=build1234 N_PASS=12345678
+first pass: 12 of 20, forward_pass=ab12cd34ef, pwd: /home/ada/project1
+PWD=/home/ada/project-2024 OLDPWD=/home/ada pwd=/home/ada/x1y2z3w4
+ffmpeg -i a.mp4 -pass 1 --pass 2 --pass second
+hf_key = model.layers.0.weight hf_key: model.layers.12.mlp.gate2 hf_key='model.layers.12'
+SORT_KEY=created2024at PRIMARY_KEY=id12345678 CACHE_KEY=v2-train-2024 S3_KEY=data/x1y2z3
+docker run -u 1000:1000 image && docker exec -u ada:users1234 x
+python -u train.py --auth oauth2 --auth=kerberos5 auth: saml-2.0-abc auth=service_account_v2
+cache_read_tokens: 12345678, api_tokens: 1024, access_keys: 3
+use --token to log in, or --password with it, or --api-key instead of --hf-token then
+--export-secret-key KEY-ID, password=%s:%d, "secret": "!Ref DbPassword"
+usage: x [--token TOKEN] [--hf-token HF_TOKEN] [--api-key YOUR-API-KEY] [--password PASSWORD]
+https://ada.lovelace@host/x abfss://my-container-2024-data-lake@store.dfs.core.windows.net/x
+git clone https://x-access-token@github.com/a/b https://user:password@host https://user:pw@h
+the user ada password reset failed; password reset required
+password reset123 was sent
+C:\\new\\tokens\\table \\tokens\\token\\n 100%\\x1b[1m 50%ab
+curl -u $USER:$PASS https://h; curl --user ada https://h; curl -u ada: https://h
+params: sort_key='created_at_2', primary_key="user_id_2024"
+token = get_token(user, x1) ; password = input(prompt1)
+jwt: disabled, jwt_algorithm=RS256 auth_key_type=v2abcdef
+wifi_passes=12 bypass=abcd1234 COMPASS=north1234 LOWPASS=butter1234
 password=${DB_PASSWORD} token=$(cat token.txt) api_key=<your key> secret={{ vault }}
 """
 
@@ -286,6 +443,8 @@ def test_the_library_is_imported_for_what_is_worth_a_look_and_not_known(tmp_path
     worth_a_look = "see run_a1b2c3d4e5f6g7h8i9"
     assert ask(worth_a_look) == "[] True"
     assert ask(worth_a_look) == "[] False"
+    for clean in ("\x1b[1mepoch\x1b[0m 3 100%| first pass: PASS 12", "PASS: test_one1, pwd: /x"):
+        assert ask(clean) == "[] False"
     for _ in range(2):  # what holds a secret is not remembered
         assert "Finding" in ask("--password hunter22")
 

@@ -127,8 +127,17 @@ def test_what_the_commit_has_on_the_same_line_does_not_count(clone: Clone) -> No
     assert "a.py" in Captured(clone).omitted
     # What counts is what the same file has.
     clone.git("checkout", "--quiet", "a.py")
-    clone.write("copy.py", f"a = '{old}'\nmore = 1\n")
-    assert list(Captured(clone).omitted) == ["copy.py"]
+    clone.write("like.py", f"a = '{old}'\nmore = 2\n")
+    assert list(Captured(clone).omitted) == ["like.py"]
+
+
+def test_a_file_that_the_commit_has_under_another_name_does_not_count(clone: Clone) -> None:
+    clone.commit("a secret", {"a.py": f"a = '{github_token()}'\n"})
+    clone.git("mv", "a.py", "moved.py")
+    shutil.copy(clone.path / "moved.py", clone.path / "copy.py")
+    found = Captured(clone)
+    assert not found.omitted
+    assert {"moved.py", "copy.py"} <= set(found.files)
 
 
 def test_a_private_key_counts_unless_each_of_its_lines_is_committed(clone: Clone) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from gitprov.capture.secrets.assignments import assignments
+from gitprov.capture.secrets.escapes import without_escapes
 from gitprov.capture.secrets.finding import Finding
 from gitprov.capture.secrets.forms import forms, private_keys
 from gitprov.capture.secrets.gate import Look
@@ -20,8 +21,9 @@ def detect(text: str, lines: Iterable[Look], file: str) -> Iterator[Finding]:
         # A comment may allow what is in a line.
         if (_PRAGMA in line or _PRAGMA in before) and is_allowed(line, file, before):
             continue
-        for found in _in_line(line, look, file):
-            yield Finding(look.start + found.start, look.start + found.end, found.kind)
+        for form in dict.fromkeys((line, without_escapes(line))):
+            for found in _in_line(form, look, file):
+                yield Finding(look.start + found.start, look.start + found.end, found.kind)
 
 
 def _in_line(line: str, look: Look, file: str) -> Iterator[Finding]:

@@ -1,51 +1,25 @@
 """Secrets by their form, beyond what the library knows: tokens, private keys, URLs, headers."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
+from gitprov.capture.secrets.excuses import may_be_secret
 from gitprov.capture.secrets.finding import Finding
 from gitprov.capture.secrets.gate import may_hold_private_key
-from gitprov.capture.secrets.names import may_be_secret
+from gitprov.capture.secrets.token_forms import TOKEN_FORMS
 from gitprov.capture.url_credentials import is_secret_parameter
 
 PRIVATE_KEY = "Private Key"
 URL_CREDENTIALS = "URL Credentials"
 HTTP_CREDENTIALS = "HTTP Credentials"
 
-# What services give their tokens to be known by.
-TOKEN_FORMS: Mapping[str, str] = {
-    "Age Secret Key": r"AGE-SECRET-KEY-1[0-9A-Z]{50,}",
-    "Anthropic API Key": r"sk-ant-[\w-]{20,}",
-    "Azure Client Secret": r"[\w~.]{3}[0-9]Q~[\w~.-]{31,34}",
-    "Databricks Token": r"dapi[0-9a-f]{32}(?:-[0-9])?",
-    "DigitalOcean Token": r"do[opr]_v1_[0-9a-f]{64}",
-    "Docker Hub Token": r"dckr_[po]at_[\w-]{20,}",
-    "GitHub Token": r"github_pat_[A-Za-z0-9]{20,}_?[A-Za-z0-9]*|gh[opsur]_[A-Za-z0-9]{36,}",
-    "GitLab Token": r"gl(?:agent|cbt|dt|ft|imt|oas|pat|ptt|rt|soat)-[\w.-]{20,}",
-    "Google API Key": r"AIza[\w-]{35}",
-    "Google OAuth Token": r"ya29\.[\w-]{20,}|GOCSPX-[\w-]{28}|1//0[\w-]{20,}",
-    "Groq API Key": r"gsk_[A-Za-z0-9]{40,}",
-    "Hugging Face Token": r"hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}",
-    "Kaggle Token": r"KGAT_[0-9a-f]{32}",
-    "NPM Token": r"npm_[A-Za-z0-9]{36}",
-    "Neptune Token": r"eyJhcGlfYWRkcmVzcyI6[A-Za-z0-9+/=]{20,}",
-    "NVIDIA API Key": r"nvapi-[\w-]{40,}",
-    "OpenAI API Key": (
-        r"sk-(?:proj|svcacct|admin)-[\w-]{20,}|sk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}"
-        r"|sk-[A-Za-z0-9]{40,}"
-    ),
-    "PyPI Token": r"pypi-[\w-]{50,}",
-    "Replicate Token": r"r8_[A-Za-z0-9]{37,}",
-    "Slack Token": r"xapp-[0-9]-[A-Z0-9]+-[0-9]+-[0-9a-f]+|xoxe\.xox[bp]-[0-9]-[A-Za-z0-9]+",
-    "Stripe Access Key": r"[rs]k_(?:live|test)_[A-Za-z0-9]{20,}",
-    "Telegram Bot Token": r"[0-9]{8,10}:AA[\w-]{33}",
-    "Vault Token": r"hv[bsr]\.[\w-]{24,}",
-    "Weights & Biases API Key": r"wandb_v[0-9]_[\w-]{40,}",
-}
-
+_FORMS = [
+    "|".join(f"{beginning}{rest}" for beginning, rest in forms.items())
+    for forms in TOKEN_FORMS.values()
+]
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    + "|".join(f"(?P<t{number}>{form})" for number, form in enumerate(TOKEN_FORMS.values()))
+    + "|".join(f"(?P<t{number}>{form})" for number, form in enumerate(_FORMS))
     + ")"
 )
 _TOKEN_KINDS = {f"t{number}": kind for number, kind in enumerate(TOKEN_FORMS)}
@@ -58,11 +32,15 @@ _HTTP = re.compile(
 _KAGGLE = re.compile(
     r"\"username\"\s*:\s*\"[^\"]+\"\s*,\s*\"key\"\s*:\s*\"(?P<secret>[0-9a-f]{32})\""
 )
+_CURL = re.compile(
+    r"\bcurl\b[^|;&\n]*?\s(?:-u|-U|--user|--proxy-user)(?:=|\s*)[\"']?[^\s:\"'/]+:(?P<secret>[^\s\"'|;&]+)"
+)
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'`<>\\^]+)")
 _USER_INFO = re.compile(r"(?P<user>[^/?#@:]*)(?::(?P<password>[^/?#]*))?@(?P<host>[^/?#]*)")
 _PARAMETER = re.compile(r"(?<=[?&;])(?P<name>[^=&;#?]+)=(?P<secret>[^&;#]+)")
-_PLACEHOLDERS = frozenset("pass passwd password pw pwd secret token user username xxx".split())
+# A user that is none: whoever knows this token is let in. Of http alone: others have long users.
+_TOKEN_USER = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[\w-]{20,}", re.ASCII)
 _EXAMPLES = ("example.com", "example.net", "example.org")
 
 _KEY = re.compile(
@@ -94,23 +72,21 @@ def forms(line: str) -> Iterator[Finding]:
     for found in _KAGGLE.finditer(line):
         yield Finding(*found.span("secret"), "Kaggle Token")
     for url in _URL.finditer(line):
-        yield from _in_url(line, *url.span("rest"))
+        yield from _in_url(line, url)
+    for found in _CURL.finditer(line):
+        if may_be_secret(found["secret"]):
+            yield Finding(*found.span("secret"), HTTP_CREDENTIALS)
 
 
-def _in_url(line: str, start: int, end: int) -> Iterator[Finding]:
+def _in_url(line: str, url: re.Match[str]) -> Iterator[Finding]:
+    start, end = url.span("rest")
     user_info = _USER_INFO.match(line, start, end)
-    if user_info and _is_password(user_info):
-        yield Finding(*user_info.span("password"), URL_CREDENTIALS)
+    if user_info and not user_info["host"].lower().endswith(_EXAMPLES):
+        if may_be_secret(user_info["password"] or ""):
+            yield Finding(*user_info.span("password"), URL_CREDENTIALS)
+        is_http = url["scheme"].lower().endswith(("http", "https"))
+        if is_http and _TOKEN_USER.fullmatch(user_info["user"]):
+            yield Finding(*user_info.span("user"), URL_CREDENTIALS)
     for found in _PARAMETER.finditer(line, start, end):
         if is_secret_parameter(found["name"], found["secret"]):
             yield Finding(*found.span("secret"), URL_CREDENTIALS)
-
-
-def _is_password(user_info: re.Match[str]) -> bool:
-    password = user_info["password"]
-    return (
-        bool(password)
-        and may_be_secret(password)
-        and password.lower() not in _PLACEHOLDERS
-        and not user_info["host"].lower().endswith(_EXAMPLES)
-    )

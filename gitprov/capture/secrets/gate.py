@@ -11,7 +11,9 @@ import sys
 from functools import cached_property
 from typing import NamedTuple
 
-from gitprov.capture.secrets.names import says_secret
+from gitprov.capture.secrets.escapes import without_escapes
+from gitprov.capture.secrets.names import hints_at_secret, says_secret
+from gitprov.capture.secrets.token_forms import BEGINNINGS
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _WORD_LETTERS = f"{_LETTERS}0123456789_-"
@@ -28,9 +30,12 @@ _WORD_SHAPES, _NAME_SHAPES, _BLOB_SHAPES = (
 _BLOB = b"w" * 4096
 
 # Every name that says secret holds one of these, and so do those that the library goes by.
-_IN_NAMES = (b"key", b"pass", b"pw", b"token", b"secret", b"contrase", b"credential")
+_IN_NAMES = (b"key", b"pass", b"pw", b"token", b"secret", b"contrase", b"credential", b"jwt")
 _NAME_END = re.compile(r"[\w.-]*")
 _NAME_REACH = 64
+# A name that only hints at a secret counts where a value follows that could be one.
+_HINTED = re.compile(r"(?:=|\\*[\"']\]?\s*[:=])\s*\\*[\"']?[^\s\"'\\]{8}")
+_HINTED_OPTION = re.compile(r"(?:[=:]|\s+)[\"']?[^\s\"']{8}")
 _ASSIGNED = re.compile(r"[\"'`=:(]|--|\bpassword\s")
 
 _CREDENTIALS = re.compile(r"(?:bearer|authorization\W+\w+)\s+\S{8}", re.IGNORECASE)
@@ -39,6 +44,7 @@ _MARKS = {
     b"://": re.compile("[@?]"),
     b"authorization": _CREDENTIALS,
     b"bearer": _CREDENTIALS,
+    b"curl": re.compile(r"\s-[uU]|--user|--proxy-user"),
 }
 
 _WORD = re.compile(r"[\w-]*", re.ASCII)
@@ -48,7 +54,10 @@ _RANDOM = re.compile(
     r"(?<![A-Za-z0-9])(?:(?=[0-9]*[A-Za-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{9}"
     r"|(?=[a-z]*[A-Z])(?=[A-Z]*[a-z])[A-Za-z]{16}|[A-Z]{16})"
 )
-_PREFIXES = tuple("dckr_ gl github_pat_ hf_ npm_ nvapi- pypi- sk- wandb_ xapp- xox".split())
+_BEGINNING = re.compile(f"(?<![A-Za-z0-9])(?:{'|'.join(BEGINNINGS)})")
+# What stands before a word may be how its token begins: `hvs.`, `123456789:AA`.
+_JOINS = (".", ":", "/")
+_BEFORE = 12
 
 _KEY_MARKS = ("PRIVATE KEY", "PuTTY-User-Key")
 _UNFINISHED_KEY = re.compile(
@@ -95,13 +104,15 @@ def unfinished_key(text: str) -> int | None:
 
 
 class _Found:
-    """The lines that were found in one text."""
+    """The lines that were found in one text, as it is and without its escapes."""
 
     def __init__(self, text: str) -> None:
         self.names: set[tuple[int, int]] = set()
         self.tokens: set[tuple[int, int]] = set()
         self._text = text
-        self._flat = _without_blobs(text.encode("latin-1", "replace"))
+        self._plain = without_escapes(text)
+        self._forms = (text,) if self._plain is text else (text, self._plain)
+        self._flat = _flat(text)
         self._lower = self._flat.translate(_LOWER)
 
     def add_names(self, part: bytes) -> None:
@@ -113,7 +124,9 @@ class _Found:
                 # Names that the library goes by and we do not stand beside long words.
                 if self._long_names.find(_LONG, *line) >= 0:
                     self.tokens.add(line)
-            if line in self.names or self._says_secret(place, line[0]):
+            if line in self.names or any(
+                _says_secret(form, place, line[0]) for form in self._forms
+            ):
                 if _ASSIGNED.search(self._text, *line):
                     self.names.add(line)
                 place = line[1]
@@ -124,17 +137,18 @@ class _Found:
         place = self._lower.find(mark)
         while place >= 0:
             line = self._line_around(place)
-            if needed.search(self._text, *line):
+            if any(needed.search(form, *line) for form in self._forms):
                 self.tokens.add(line)
             place = self._lower.find(mark, line[1])
 
     def add_tokens(self) -> None:
         """Add the lines with a long word of letters and digits that is no hash and no blob."""
-        shapes = self._flat.translate(_WORD_SHAPES)
+        flat = self._flat if self._plain is self._text else _flat(self._plain)
+        shapes = flat.translate(_WORD_SHAPES)
         place = shapes.find(_LONG)
         while place >= 0:
-            end = _end(_WORD, self._text, place)
-            if _is_like_a_token(self._text[place:end]):
+            end = _end(_WORD, self._plain, place)
+            if _is_like_a_token(self._plain, place, end):
                 line = self._line_around(place)
                 self.tokens.add(line)
                 end = line[1]
@@ -144,18 +158,27 @@ class _Found:
     def _long_names(self) -> bytes:
         return self._flat.translate(_NAME_SHAPES)
 
-    def _says_secret(self, place: int, start: int) -> bool:
-        """Say whether the name around a place says secret, perhaps with the word before it."""
-        before = self._text[max(start, place - _NAME_REACH) : place]
-        rest = before.rstrip(_NAME_LETTERS)
-        if rest.endswith(" "):
-            rest = rest[:-1].rstrip(_LETTERS)
-        end = _end(_NAME_END, self._text, place, place + _NAME_REACH)
-        return says_secret(before[len(rest) :] + self._text[place:end])
-
     def _line_around(self, place: int) -> tuple[int, int]:
         end = self._lower.find(b"\n", place)
         return self._lower.rfind(b"\n", 0, place) + 1, end if end >= 0 else len(self._lower)
+
+
+def _says_secret(text: str, place: int, start: int) -> bool:
+    """Say whether the name around a place says secret, perhaps with the word before it."""
+    before = text[max(start, place - _NAME_REACH) : place]
+    rest = before.rstrip(_NAME_LETTERS)
+    if rest.endswith(" ") and not before[len(rest) :].startswith("-"):
+        rest = rest[:-1].rstrip(_LETTERS)
+    end = _end(_NAME_END, text, place, place + _NAME_REACH)
+    name = before[len(rest) :] + text[place:end]
+    if hints_at_secret(name):
+        follows = _HINTED_OPTION if name.startswith("-") else _HINTED
+        return follows.match(text, end) is not None
+    return says_secret(name)
+
+
+def _flat(text: str) -> bytes:
+    return _without_blobs(text.encode("latin-1", "replace"))
 
 
 def _without_blobs(flat: bytes) -> bytes:
@@ -172,9 +195,15 @@ def _without_blobs(flat: bytes) -> bytes:
     return flat
 
 
-def _is_like_a_token(word: str) -> bool:
-    known_or_random = word.startswith(_PREFIXES) or _RANDOM.search(word)
-    return bool(known_or_random) and not _HEXADECIMAL.fullmatch(word)
+def _is_like_a_token(text: str, place: int, end: int) -> bool:
+    """Say whether a word of a text may be of a token."""
+    if _HEXADECIMAL.fullmatch(text, place, end):
+        return False
+    if _BEGINNING.match(text, place) or _RANDOM.search(text, place, end):
+        return True
+    is_joined = text.startswith(_JOINS, place - 1) if place else False
+    before = max(0, place - _BEFORE)
+    return is_joined and _BEGINNING.search(text, before, place + 2) is not None
 
 
 def _end(pattern: re.Pattern[str], text: str, place: int, limit: int = sys.maxsize) -> int:

@@ -1,9 +1,10 @@
 """What the library finds: bc-detect-secrets, all of its detectors that go by form, and its names.
 
 Its verdict on single lines, without its files, settings, network and command line. Not asked are
-its detectors by entropy (hashes of commits, data and models would all be secrets), and its detector
-of private keys, which knows their first line and not the key (see `forms`). Importing it takes as
-long as all else that a run needs, so it is imported when there is a line to ask about.
+its detectors by entropy (hashes of commits, data and models would all be secrets), its detector of
+private keys, which knows their first line and not the key, and that of passwords in URLs (see
+`forms` for both). Nor its excuses for values: see `excuses`. Importing it takes as long as all else
+that a run needs, so it is imported when there is a line to ask about.
 """
 
 import logging
@@ -15,8 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitprov.capture.secrets.excuses import may_be_secret
 from gitprov.capture.secrets.finding import Finding
-from gitprov.capture.secrets.names import may_be_secret, says_secret
+from gitprov.capture.secrets.names import is_secret_in_text
 from gitprov.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -24,13 +26,14 @@ if TYPE_CHECKING:
 
 KEYWORD = "Secret Keyword"
 
-_NOT_ASKED = ("HighEntropyString", "PrivateKeyDetector")
+_NOT_ASKED = ("BasicAuthDetector", "HighEntropyString", "PrivateKeyDetector")
 # The name before `= "value"` and the like, or behind `"value" ==`.
 _NAME_BEFORE = re.compile(
-    r"([\w.-]+)[\"'`\])]*(?:\[[0-9]*\])?\s*(?::=|=>|[:=!]{1,3}|\(|\.assign\(|,|(?=\s))\s*@?[\"'`]?$"
+    r"(?<![\w.-])([\w.-]+)[\"'`\])]*(?:\[[0-9]*\])?\s*(?::=|=>|[:=!]{1,3}|\(|\.assign\(|,|(?=\s))\s*@?[\"'`]?$"
 )
 _NAME_BEHIND = re.compile(r"[\"'`]\s*[!=]{2,3}\s*([\w.-]+)")
 _REACH = 200
+_WORD_LETTER = re.compile(r"[\w-]")
 
 
 def library_version() -> str:
@@ -39,6 +42,11 @@ def library_version() -> str:
     if spec is None or spec.origin is None:
         raise MissingDependency("detect_secrets is not installed; pip install bc-detect-secrets")
     return Path(spec.origin).with_name("__version__.py").read_text("utf-8")
+
+
+def token_kinds() -> frozenset[str]:
+    """Return the kinds of what `tokens` finds."""
+    return frozenset(detector.secret_type for detector in _library().detectors)
 
 
 def is_allowed(line: str, file: str, before: str) -> bool:
@@ -74,7 +82,7 @@ def keywords(line: str, file: str = "") -> Iterator[Finding]:
             name = _NAME_BEFORE.search(line[max(0, start - _REACH) : start]) or _NAME_BEHIND.match(
                 line, end
             )
-            if name and says_secret(name[1]) and may_be_secret(found[group]):
+            if name and is_secret_in_text(name[1], found[group], quoted=True):
                 yield Finding(start, end, KEYWORD)
 
 
@@ -86,7 +94,7 @@ class _Library:
         from detect_secrets.core.plugins.util import (  # noqa: PLC0415
             get_mapping_from_secret_type_to_class,
         )
-        from detect_secrets.filters import allowlist, heuristic  # noqa: PLC0415
+        from detect_secrets.filters import allowlist  # noqa: PLC0415
         from detect_secrets.plugins import keyword  # noqa: PLC0415
         from detect_secrets.util.code_snippet import CodeSnippet  # noqa: PLC0415
         from detect_secrets.util.filetype import determine_file_type  # noqa: PLC0415
@@ -99,13 +107,13 @@ class _Library:
             if not detector.__name__.endswith(_NOT_ASKED)
         ]
         self._keyword, self._file_type = keyword, determine_file_type
-        self._snippet, self._allowlist, self._heuristic = CodeSnippet, allowlist, heuristic
+        self._snippet, self._allowlist = CodeSnippet, allowlist
 
     def verdict(self, detector: "BasePlugin", line: str, file: str = "") -> set[str]:
-        """Return what a detector finds, but for what the library's heuristics take for harmless."""
+        """Return what a detector finds, but for what is no secret in anybody's eyes."""
         secrets = detector.analyze_line(filename=file, line=line)
         values = {secret.secret_value for secret in secrets if secret.secret_value}
-        return {value for value in values if not self._is_harmless(value)}
+        return {value for value in values if may_be_secret(value)}
 
     def keyword_expressions(self, file: str) -> Mapping["re.Pattern[str]", int]:
         """Return the expressions of the keyword detector for a file, with the secret's group."""
@@ -118,20 +126,6 @@ class _Library:
         """See the function of this name."""
         context = self._snippet(snippet=[before, line], start_line=0, target_index=1)
         return bool(self._allowlist.is_line_allowlisted(filename=file, line=line, context=context))
-
-    def _is_harmless(self, value: str) -> bool:
-        """Say whether the library's own heuristics take a value for none.
-
-        Those are left out that would let whole lines pass.
-        """
-        asked = self._heuristic
-        return bool(
-            asked.is_sequential_string(value)
-            or asked.is_potential_uuid(value)
-            or asked.is_templated_secret(value)
-            or asked.is_prefixed_with_dollar_sign(value)
-            or asked.is_not_alphanumeric_string(value)
-        )
 
 
 @cache
@@ -155,7 +149,17 @@ def _places(line: str, detector: Any, values: set[str]) -> Iterator[tuple[int, i
             for group in range(1 if expression.groups else 0, expression.groups + 1):
                 if found[group] in values:
                     placed.add(found[group])
-                    yield found.span(group)
+                    yield _whole_word(line, found, group)
     for value in values - placed:
         for found in re.finditer(re.escape(value), line):
             yield found.span()
+
+
+def _whole_word(line: str, found: re.Match[str], group: int) -> tuple[int, int]:
+    """Return the place of a group, and of the rest of its word: it may be a token's first part."""
+    start, end = found.span(group)
+    while start > found.start() and _WORD_LETTER.match(line, start - 1):
+        start -= 1
+    while end < found.end() and _WORD_LETTER.match(line, end):
+        end += 1
+    return start, end

@@ -16,7 +16,12 @@ from urllib.parse import quote
 from gitprov.capture.secrets.allowed import Allowed, read_allowed
 from gitprov.capture.secrets.commitments import commitment, load_salt
 from gitprov.capture.secrets.finding import Finding
-from gitprov.capture.secrets.names import BY_NAME, may_be_secret, says_secret, secret_arguments
+from gitprov.capture.secrets.names import (
+    BY_NAME,
+    is_secret,
+    is_secret_within,
+    secret_arguments,
+)
 from gitprov.capture.secrets.scanner import Scanner, apart
 from gitprov.codec.canonical import Document
 from gitprov.errors import InputError
@@ -156,8 +161,8 @@ class Redactor:
     def _item(self, name: str, value: Any, place: str) -> Any:
         if name in _OURS and not place.startswith(_THEIRS):
             return value
-        by_name = isinstance(value, str | int | float) and says_secret(name)
-        if by_name and not place.startswith(_REASONS) and _is_secret(name, value):
+        by_name = isinstance(value, str | int | float) and _is_secret(name, value)
+        if by_name and not place.startswith(_REASONS):
             text = str(value)
             if not self.allowed.allows(text, BY_NAME):
                 self.learn(text, BY_NAME)
@@ -168,6 +173,10 @@ class Redactor:
 
     def _value(self, value: Any, place: str) -> Any:
         if isinstance(value, str):
+            within = place.partition(".")[2] if place.startswith(_THEIRS) else ""
+            if is_secret_within(within, value) and not self.allowed.allows(value, BY_NAME):
+                self.learn(value, BY_NAME)
+                return self._replaced(value, BY_NAME, place)
             return self.text(value, place)
         if isinstance(value, bytes):
             text = os.fsdecode(value)
@@ -225,7 +234,7 @@ def redactor_at(prov_dir: Path, top: Path | None, environ: Mapping[str, str]) ->
         problems=problems,
     )
     for name, value in environ.items():
-        if len(value) >= _MIN_KNOWN and says_secret(name) and may_be_secret(value):
+        if len(value) >= _MIN_KNOWN and is_secret(name, value):
             redactor.learn(value, BY_VARIABLE)
     return redactor
 
@@ -235,7 +244,7 @@ def _is_secret(name: str, value: str | float) -> bool:
         return False
     if isinstance(value, int | float) and "pass" not in name.lower():
         return False
-    return may_be_secret(str(value))
+    return is_secret(name, str(value))
 
 
 def _wherever_it_stands(value: str) -> str:

@@ -16,7 +16,8 @@ from gitprov.model.ids import short
 from gitprov.store.environment_trees import EnvironmentTrees
 from gitprov.store.ledger import StoredRecord, list_entries, read_entries
 from gitprov.store.objects import MODE_TREE, decode_commit, decode_tree
-from gitprov.store.refs import KEEP, LEDGER, PAYLOAD, REMOTE, list_refs
+from gitprov.store.publishing import seen_at
+from gitprov.store.refs import KEEP, LEDGER, PAYLOAD
 from gitprov.store.repository import EMPTY_TREE
 from gitprov.store.store import Store
 
@@ -49,8 +50,7 @@ class Unpublished:
         self._refs = store.refs()
         self._published = []
         if remote is not None:
-            seen = list_refs(self._git, f"{REMOTE}/{remote}", f"refs/remotes/{remote}")
-            self._published = list(seen.values())
+            self._published = seen_at(store, remote, self._refs)
         self.unread: list[str] = []
 
     def secrets(self) -> Iterator[FoundSecret]:
