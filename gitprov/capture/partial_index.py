@@ -7,9 +7,11 @@ user's index and attributes ask for. It takes no longer where the repository has
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gitprov.capture.worktree import Status
+from gitprov.errors import GitFailed
 from gitprov.store.git import syncing
 from gitprov.store.objects import TreeEntry, object_id
 from gitprov.store.repository import Repository
@@ -26,6 +28,8 @@ _CONFIG = (
     "core.looseCompression=0",
     *syncing(fsync=False),
 )
+# After so many files that filters do not write, those that are left are taken for the like.
+_MAX_FAILURES = 20
 # Git takes from the index what is not checked out of these.
 _ATTRIBUTES = ":(top,glob)**/.gitattributes"
 
@@ -63,26 +67,45 @@ class PartialIndex:
             mode, oid, _ = about.split(b" ")
             yield path, TreeEntry(int(mode, 8), path.rpartition(b"/")[2], oid.decode())
 
+    def attributes(
+        self, paths: Sequence[bytes], names: Iterable[str]
+    ) -> Iterator[tuple[bytes, str, bytes]]:
+        """Yield the paths, the names of these attributes, and what they are there."""
+        if paths:
+            said = self._git("check-attr", "-z", "--stdin", *names, stdin=_listed(paths))
+            words = iter(said.split(b"\0")[:-1])
+            for path, name, value in zip(words, words, words, strict=True):
+                yield path, name.decode(), value
+
     def checked_out(
         self, paths: Sequence[bytes], folder: Path
     ) -> Iterator[tuple[bytes, str | None]]:
-        """Yield paths, and the blobs of what git would write there, as it stands.
+        """Yield paths, and the blobs of what git would write there; None where it cannot.
 
         `folder` is made for it, and removed.
         """
+        files = {path: folder / os.fsdecode(path) for path in paths}
         try:
             folder.mkdir()
-            names = b"".join(path + b"\0" for path in paths)
-            self._git("checkout-index", f"--prefix={folder}/", "-z", "--stdin", stdin=names)
-            for path in paths:
-                file = folder / os.fsdecode(path)
+            waiting = list(paths)
+            for _ in range(_MAX_FAILURES):
+                with suppress(GitFailed):
+                    to = f"--prefix={folder}/"
+                    self._git("checkout-index", to, "-z", "--stdin", stdin=_listed(waiting))
+                    break
+                # It stops at the first that it cannot write.
+                waiting = [path for path in waiting if not files[path].exists()][1:]
+            for path, file in files.items():
                 yield path, object_id("blob", file.read_bytes()) if file.is_file() else None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _update(self, items: Iterable[bytes], *options: str) -> None:
-        stdin = b"".join(item + b"\0" for item in items)
-        self._git("update-index", "-z", *options, stdin=stdin)
+        self._git("update-index", "-z", *options, stdin=_listed(items))
 
     def _git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
         return self._repository.git.run(*arguments, env=self._env, stdin=stdin, config=_CONFIG)
+
+
+def _listed(items: Iterable[bytes]) -> bytes:
+    return b"".join(item + b"\0" for item in items)

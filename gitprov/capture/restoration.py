@@ -1,10 +1,11 @@
-"""Bringing a captured source back: the inverse of capture.
+"""Bringing a captured source back into a work tree: the inverse of capture.
 
 Git checks the tree out, through a private copy of the index, so names, links, modes and filters
 are treated as `git checkout` treats them. A tree with a name that leads out of the work tree or
 into a git directory, as any system may spell it, is refused as a whole before anything is
 written. So is one that would overwrite uncommitted work, unless forced, or a repository inside
-the work tree, always. The user's index is not touched, and no hook runs.
+the work tree, always. Where git fails half-way, what is not done is named. The user's index is not
+touched, and no hook runs.
 """
 
 import os
@@ -17,20 +18,11 @@ from typing import NamedTuple
 
 from gitprov.capture.obstacles import find_obstacles, is_there
 from gitprov.capture.worktree import copy_index, read_status
-from gitprov.errors import (
-    GitFailed,
-    IntegrityError,
-    InTheWay,
-    SourceMissing,
-    UnknownPath,
-    UnsafeTree,
-)
-from gitprov.model.run import Run
-from gitprov.model.wording import printable
-from gitprov.store.objects import decode_commit
+from gitprov.errors import GitFailed, InTheWay, UnknownPath, UnsafeTree
+from gitprov.model.wording import plural, printable
 from gitprov.store.repository import Repository
 
-_CONFIG = (
+CONFIG = (
     "core.protectHFS=true",
     "core.protectNTFS=true",
     f"core.hooksPath={os.devnull}",
@@ -43,13 +35,6 @@ _SUBMODULE = b"160000"
 _SHOWN = 5
 
 
-class Origin(NamedTuple):
-    """What a run was made from: the commit to stand at, and the tree of its files."""
-
-    commit: str
-    tree: str
-
-
 class Restored(NamedTuple):
     """What was done, or would be: paths from the top, and the commits of submodules."""
 
@@ -57,28 +42,6 @@ class Restored(NamedTuple):
     deleted: tuple[bytes, ...] = ()
     unchanged: int = 0
     submodules: tuple[tuple[bytes, str], ...] = ()
-
-
-def find_origin(repository: Repository, run: Run) -> Origin:
-    """Return what a run was made from; raise SourceMissing where this clone cannot tell."""
-    source = run.source
-    if source is None:
-        why = run.missing.get("source", "it was recorded without")
-        raise SourceMissing(f"the run has no source: {why}")
-    oid = source.snapshot or source.commit
-    if oid is None or (source.dirty and source.snapshot is None):
-        why = run.missing.get("source.tree", "no reason was given")
-        at = f"; its commit is {source.commit}" if source.commit else ""
-        raise SourceMissing(f"the uncommitted changes of the run were not captured: {why}{at}")
-    tree = _tree(repository, oid)
-    if source.tree not in (None, tree):
-        raise IntegrityError(
-            f"{oid} does not have the tree that the record names; check with: git prov verify"
-        )
-    if source.commit is None:  # the branch had no commit yet: a snapshot alone can be stood at
-        return Origin(oid, tree)
-    _tree(repository, source.commit)
-    return Origin(source.commit, tree)
 
 
 def restore(
@@ -93,10 +56,11 @@ def restore(
     """Make the files of the work tree those of `tree`: all, or those at and below `paths`.
 
     Tracked files that the tree does not have are removed, but for those that were `left_out` of
-    it; untracked ones that are not in the way stay. Raises UnknownPath, InTheWay, UnsafeTree.
+    it; untracked ones that are not in the way stay. Raises UnknownPath, InTheWay, UnsafeTree, and
+    GitFailed where only a part could be done.
     """
     with TemporaryDirectory(prefix="gitprov-") as folder:
-        restoration = _Restoration(repository, tree, Path(folder) / "index", tuple(paths))
+        restoration = Restoration(repository, tree, Path(folder) / "index", tuple(paths))
         done = restoration.plan(left_out)
         restoration.require_way((*done.written, *done.deleted), force=force)
         if not dry_run:
@@ -104,54 +68,7 @@ def restore(
         return done
 
 
-def restore_worktree(
-    repository: Repository,
-    origin: Origin,
-    folder: Path,
-    *,
-    paths: Iterable[bytes] = (),
-    force: bool = False,
-    dry_run: bool = False,
-) -> Restored:
-    """Make a work tree at the commit, with what `origin` has besides as uncommitted changes.
-
-    With `paths`, all other files are as committed. `force` takes the place of a work tree that
-    git has on its list and that is gone. Raises UnknownPath, InTheWay, UnsafeTree.
-    """
-    paths = tuple(paths)
-    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InTheWay(
-            f"{folder} is there already; name a folder that is not, or restore into a work tree "
-            "from within it, without --worktree"
-        )
-    if not force and _is_listed(repository, folder):
-        raise InTheWay(f"git has a work tree on its list that was in {folder}; replace it: --force")
-    with TemporaryDirectory(prefix="gitprov-") as private:
-        # Refused before there is a work tree, not in the middle of one.
-        new = _Restoration(repository, origin.tree, Path(private) / "index", paths)
-        files = new.all_files()
-    if dry_run:
-        return files
-    options = ["--detach", "--no-checkout", *(["--force"] if force else [])]
-    repository.git.run("worktree", "add", *options, "--", str(folder), origin.commit,
-                       config=_CONFIG)  # fmt: skip
-    try:
-        made = _linked(repository, folder)
-        made.git.run("read-tree", "HEAD", config=_CONFIG)
-        if paths:
-            restore(made, _tree(repository, origin.commit))
-        done = restore(made, origin.tree, paths=paths)
-        lines = (b"160000 %s\t%s\0" % (oid.encode(), path) for path, oid in done.submodules)
-        made.git.run("update-index", "-z", "--index-info", stdin=b"".join(lines), config=_CONFIG)
-        # So that git need not read all files again; that some differ is no failure.
-        made.git.run("update-index", "-q", "--refresh", config=_CONFIG, good=(0, 1))
-    except BaseException:
-        repository.git.call("worktree", "remove", "--force", "--force", str(folder))
-        raise
-    return done
-
-
-class _Restoration:
+class Restoration:
     """A tree in a private index, beside a work tree. Nothing is changed before `carry_out`."""
 
     def __init__(
@@ -190,11 +107,8 @@ class _Restoration:
         selected = self._selected(self._entries)
         if self._paths:  # who names files wants them, in a sparse checkout too
             self._mark("--no-skip-worktree", selected)
-        # A refresh reads what may differ, as `git status` does; that some differ is no failure.
-        self._git("update-index", "-q", "--refresh", good=(0, 1))
-        changed = self._git("diff-files", "-z", "--name-only", "--no-renames").split(b"\0")[:-1]
-        wanted = set(selected)
-        written = [path for path in changed if path in wanted and not self._is_submodule(path)]
+        differing = self._differing()
+        written = [path for path in selected if path in differing and not self._is_submodule(path)]
         deleted = [
             path
             for path in self._selected(sorted(tracked - self._entries.keys() - left_out))
@@ -219,9 +133,20 @@ class _Restoration:
             )
 
     def carry_out(self, plan: Restored) -> None:
-        """Do what was planned."""
+        """Do what was planned; raise GitFailed, with what is not done, where git fails."""
         for path in plan.deleted:
             self._delete(path)
+        try:
+            self._write(plan)
+        except GitFailed as error:
+            self._mark("--no-skip-worktree", self._entries)
+            left = sorted(self._differing().intersection(plan.written))
+            raise GitFailed(
+                f"{error}; {len(left)} of {plural(len(plan.written), 'file')} could not be "
+                f"written: {_shown(left)}; mend that, and restore again"
+            ) from error
+
+    def _write(self, plan: Restored) -> None:
         absent = [
             path for path, _ in plan.submodules if not os.path.lexists(_below(self._top, path))
         ]  # git makes their folders
@@ -234,6 +159,13 @@ class _Restoration:
                 self._mark("--skip-worktree", self._entries.keys() - part)
                 self._mark("--no-skip-worktree", part)
                 self._git("checkout-index", "--all", "--force")
+
+    def _differing(self) -> set[bytes]:
+        """Return what stands otherwise, or not at all, in the work tree."""
+        # A refresh reads what may differ, as `git status` does; that some differ is no failure.
+        self._git("update-index", "-q", "--refresh", good=(0, 1))
+        listed = self._git("diff-files", "-z", "--name-only", "--no-renames")
+        return set(listed.split(b"\0")[:-1])
 
     def _read_tree(self) -> None:
         # On top of what the index knows of the files, so that they need not all be read.
@@ -291,30 +223,8 @@ class _Restoration:
         self, *arguments: str, stdin: bytes | None = None, good: tuple[int, ...] = (0,)
     ) -> bytes:
         return self._repository.git.run(
-            *arguments, stdin=stdin, env=self._env, config=_CONFIG, good=good
+            *arguments, stdin=stdin, env=self._env, config=CONFIG, good=good
         )
-
-
-def _linked(repository: Repository, folder: Path) -> Repository:
-    """Return a linked work tree of a repository; what the environment says is about another."""
-    pointer = os.fsdecode((folder / ".git").read_bytes())
-    git_dir = folder / pointer.removeprefix("gitdir: ").removesuffix("\n")
-    return Repository(git_dir, repository.common_dir, folder)
-
-
-def _is_listed(repository: Repository, folder: Path) -> bool:
-    listing = repository.git.run("worktree", "list", "--porcelain", "-z")
-    return b"worktree " + os.fsencode(os.path.realpath(folder)) in listing.split(b"\0")
-
-
-def _tree(repository: Repository, commit: str) -> str:
-    """Return the tree of a commit; raise SourceMissing where either is not here."""
-    found = repository.git.call("cat-file", "commit", commit)
-    if found.returncode == 0:
-        tree = decode_commit(found.stdout).tree
-        if repository.git.call("cat-file", "-e", tree).returncode == 0:
-            return tree
-    raise SourceMissing(f"{commit} is not in this clone; fetch it with: git prov pull")
 
 
 def _is_within(name: bytes, path: bytes) -> bool:

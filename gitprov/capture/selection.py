@@ -7,16 +7,18 @@ files that hold a secret, in their name or content.
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from gitprov.capture.files import hash_file, raw_text
+from gitprov.capture.inner_repositories import changes_inside, checked_out
 from gitprov.capture.obstacles import is_gone
 from gitprov.capture.secrets.files import FileCheck, Secret, why_left_out
 from gitprov.capture.worktree import Status
-from gitprov.errors import InputError
+from gitprov.errors import GitFailed, InputError
 from gitprov.model.run import Omission
 from gitprov.store.objects import object_id
-from gitprov.store.repository import Repository
+from gitprov.store.repository import Config, Repository
 
 DEFAULT_MAX_FILE_BYTES = 1 << 20
 DEFAULT_MAX_TOTAL_BYTES = 64 << 20
@@ -27,7 +29,8 @@ class Selection:
 
     `gone` are the deleted ones, `omitted` those that are left out, `secrets` what was found in
     them, where that is why. `looked_at` are those that were found to hold no secret, with the blobs
-    that git makes of them where it takes files as they are.
+    that git makes of them where it takes files as they are. `problems` says in words what was wrong
+    with the settings.
     """
 
     def __init__(self, repository: Repository, status: Status, check: FileCheck) -> None:
@@ -39,11 +42,12 @@ class Selection:
         self.omitted: dict[bytes, Omission] = {}
         self.secrets: dict[bytes, list[Secret]] = {}
         self.looked_at: dict[bytes, str] = {}
+        self.problems: list[str] = []
         config = repository.config
         self._leave_out_repositories()
         self._leave_out_large(
-            config.size("prov.snapshot.maxfilesize", DEFAULT_MAX_FILE_BYTES),
-            config.size("prov.snapshot.maxtotal", DEFAULT_MAX_TOTAL_BYTES),
+            self._limit(config, "prov.snapshot.maxFileSize", DEFAULT_MAX_FILE_BYTES),
+            self._limit(config, "prov.snapshot.maxTotal", DEFAULT_MAX_TOTAL_BYTES),
         )
         self._leave_out_secrets()
 
@@ -93,12 +97,29 @@ class Selection:
         both = (*self._status.changed, *self._status.untracked)
         return [path for path in both if path not in self.gone]
 
+    def _limit(self, config: Config, name: str, default: int) -> int:
+        """Return a limit; one that is no size must not cost the snapshot."""
+        try:
+            return config.size(name.lower(), default)
+        except GitFailed as error:
+            self.problems.append(f"{error}; {default} bytes count for {name}")
+            return default
+
     def _leave_out_repositories(self) -> None:
         for raw in self._status.untracked:
             if raw.endswith(b"/"):
-                self._name(raw, "a git repository of its own")
+                commit = checked_out(self._file(raw))
+                digest = {"git_commit": bytes.fromhex(commit)} if commit else {}
+                self._name(raw, "a git repository of its own", digest)
         for raw in self._status.submodules:
-            self._name(raw, "a submodule: its commit is captured, changes inside it are not")
+            reason = "a submodule: its commit is captured, changes inside it are not"
+            try:
+                changes = changes_inside(self._file(raw))
+            except (OSError, GitFailed, InputError) as error:
+                self._name(raw, f"{reason}; unreadable: {error}")
+            else:
+                # Nobody has looked for secrets in there.
+                self._name(raw, reason, self._check.commitment(changes))
 
     def _leave_out_large(self, max_file: int, max_total: int) -> None:
         """Leave out files above the one limit; then the largest, until the other is kept."""
@@ -157,8 +178,9 @@ class Selection:
         except OSError:
             return None
 
-    def _name(self, raw: bytes, reason: str) -> None:
-        self.omitted[raw] = Omission(path=raw_text(os.fsdecode(raw)), reason=reason)
+    def _name(self, raw: bytes, reason: str, digest: Mapping[str, bytes] | None = None) -> None:
+        path = raw_text(os.fsdecode(raw))
+        self.omitted[raw] = Omission(path=path, reason=reason, digest=digest or {})
 
     def _file(self, raw: bytes) -> Path:
         return self._top / os.fsdecode(raw)

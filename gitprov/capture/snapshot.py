@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitprov.capture.partial_index import PartialIndex
+from gitprov.capture.round_trip import Losses, losses
 from gitprov.capture.secrets.files import FileCheck
 from gitprov.capture.secrets.redaction import Redactor
 from gitprov.capture.selection import Selection
@@ -39,14 +40,14 @@ _SUBMODULE = 0o160000
 class Snapshot(NamedTuple):
     """A snapshot's commit and tree, what is not in it, and how much of that is not named.
 
-    `altered` are files that do not come back as they were: git has other line ends or content.
+    `losses` are files that do not come back as they were, though they are in it.
     """
 
     commit: str
     tree: str
     omitted: tuple[Omission, ...]
     unnamed: int
-    altered: tuple[bytes, ...]
+    losses: Losses
 
 
 def take_snapshot(
@@ -59,11 +60,14 @@ def take_snapshot(
 ) -> Snapshot:
     """Return a snapshot of what `status` lists; its objects go to `workspace`/snapshot.
 
-    `base` and `time` are the commit's tree and date.
+    `base` and `time` are the commit's tree and date. What is wrong with settings is added to the
+    problems of `redactor`.
     Raises GitFailed or OSError where none can be made at all.
     """
     with FileCheck(repository.git, status.commit, redactor, repository.prov_dir) as check:
-        return _Snapshot(repository, workspace, status, check).take(base, time)
+        making = _Snapshot(repository, workspace, status, check)
+        redactor.problems += making.problems
+        return making.take(base, time)
 
 
 class _Snapshot:
@@ -76,15 +80,21 @@ class _Snapshot:
         status: Status,
         check: FileCheck,
     ) -> None:
+        self._config = repository.config
         self._objects = workspace / "objects"
         self._status = status
         self._check = check
         self._files = Selection(repository, status, check)
         env = repository.objects_environment(self._objects)
-        self._fsync = repository.config.flag("prov.fsync", default=True)
+        self._fsync = self._config.flag("prov.fsync", default=True)
         self._file = workspace / "snapshot"
         self._index = PartialIndex(repository, workspace / "partial-index", env)
         self._reader = GitObjects(repository.git, env)
+
+    @property
+    def problems(self) -> list[str]:
+        """What was wrong with the settings, in words."""
+        return self._files.problems
 
     def take(self, base: str, time: int) -> Snapshot:
         self._objects.mkdir()
@@ -98,28 +108,20 @@ class _Snapshot:
                 Commit(tree.oid, parents, person, person, b"Snapshot of a dirty work tree\n")
             )
             write_snapshot(self._file, self._all(tree, commit), fsync=self._fsync)
-            altered = self._altered(tree)
+            lost = self._losses(tree)
         finally:
             self._reader.close()
             shutil.rmtree(self._objects, ignore_errors=True)
         oid = object_id("commit", commit)
         omitted = tuple(self._files.omitted.values())
         named = omitted[:_MAX_NAMED]
-        return Snapshot(oid, tree.oid, named, len(omitted) - len(named), altered)
+        return Snapshot(oid, tree.oid, named, len(omitted) - len(named), lost)
 
-    def _altered(self, tree: ChangedTree) -> tuple[bytes, ...]:
-        """Return the files that a filter has changed, and that no filter changes back."""
-        before = self._files.looked_at
-        filtered = [
-            path for path, entry in tree.files.items() if before.get(path, entry.oid) != entry.oid
-        ]
-        if not filtered:
-            return ()
-        try:
-            found = dict(self._index.checked_out(filtered, self._objects.with_name("checked-out")))
-        except (GitFailed, OSError):  # whatever is wrong with it, it is no way back
-            return tuple(filtered)
-        return tuple(path for path in filtered if found[path] != before[path])
+    def _losses(self, tree: ChangedTree) -> Losses:
+        folder = self._objects.with_name("checked-out")
+        return losses(
+            tree.files, self._files.looked_at, self._index, self._reader, self._config, folder
+        )
 
     def _add(self, paths: Sequence[bytes]) -> None:
         """Take paths into the index, and leave out those that git cannot add.

@@ -7,11 +7,12 @@ read.
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitprov.capture.patch_ids import PatchIds
+from gitprov.capture.round_trip import Losses
 from gitprov.capture.secrets.redaction import Redactor, redactor_for
 from gitprov.capture.snapshot import take_snapshot
 from gitprov.capture.url_credentials import without_credentials
@@ -44,7 +45,7 @@ def capture_source(
     Raises GitprovError or OSError only where not even HEAD can be read.
     """
     if repository.work_tree is None:
-        return CapturedSource(None, {"source": "the repository is bare: there is no work tree"})
+        return CapturedSource(None, {"source": "there is no work tree in a git directory"})
     redactor = redactor or redactor_for(repository, os.environ)
     with PatchIds(repository) as patch_ids:
         captured = _without_patch_ids(repository, workspace, patch_ids, redactor)
@@ -92,20 +93,23 @@ def _captured(
     taken = take_snapshot(repository, workspace, status, tree or EMPTY_TREE, time, redactor)
     if taken.unnamed:
         missing["source.omitted"] = f"{taken.unnamed} more paths are left out than are named"
-    if taken.altered:
+    if lost := list(_lost(taken.losses)):
         reasons = [missing[key] for key in ("source.tree",) if key in missing]
-        missing["source.tree"] = "; ".join([*reasons, _altered(taken.altered)])
-    if status.commit is not None:
-        mark_dirty(repository, status.commit)
+        missing["source.tree"] = "; ".join([*reasons, *lost])
+    mark_dirty(repository, status.commit)
     source = replace(source, tree=taken.tree, snapshot=taken.commit, omitted=taken.omitted)
     return CapturedSource(source, missing)
 
 
-def _altered(paths: Sequence[bytes]) -> str:
-    """Say which files do not come back as they were."""
-    first = min(paths).decode(errors="replace")
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    return f"line ends or filters keep git from bringing back as it was: {first}{more}"
+def _lost(losses: Losses) -> Iterator[str]:
+    """Yield which files do not come back as they were, in words."""
+    for paths, why in (
+        (losses.altered, "line ends or filters keep git from bringing back as it was"),
+        (losses.elsewhere, "git-lfs or its like keeps the content, the snapshot a pointer"),
+    ):
+        if paths:
+            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            yield f"{why}: {min(paths).decode(errors='replace')}{more}"
 
 
 def _described(repository: Repository, status: Status) -> tuple[Source, dict[str, str]]:
@@ -115,9 +119,15 @@ def _described(repository: Repository, status: Status) -> tuple[Source, dict[str
         missing["source.commit"] = "the branch has no commit yet"
     if status.branch is None:
         missing["source.ref"] = "HEAD is detached"
+    reasons = []
     if status.sparse:
         files = plural(status.sparse, "file")
-        missing["source.tree"] = f"{files} of it not checked out, by a sparse checkout"
+        reasons.append(f"{files} of it not checked out, by a sparse checkout")
+    if status.unread:
+        more = f" and {len(status.unread) - 1} more" if len(status.unread) > 1 else ""
+        reasons.append(f"not all could be looked at for changes: {status.unread[0]}{more}")
+    if reasons:
+        missing["source.tree"] = "; ".join(reasons)
     source = Source(
         repo_uri=repository_uri(repository.config),
         commit=status.commit,

@@ -5,6 +5,7 @@ are looked at all the same: with a private copy of the index that has the marks 
 nothing that differs from the commit passes for clean.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from gitprov.capture.word_cache import WordCache
 from gitprov.errors import GitFailed
+from gitprov.store.git import last_line
 from gitprov.store.repository import Repository
 
 # Tags of `git ls-files -v`: lower case for assume-unchanged, S or s for skip-worktree.
@@ -23,6 +25,8 @@ _HIDES_NOTHING = "unmarked"
 # Untracked folders that one command line names.
 _MAX_FOLDERS = 100
 _NOTHING = b"000000"
+# How git ends a line about what it could not look into.
+_SYSTEM_ERRORS = frozenset(os.strerror(number).encode() for number in errno.errorcode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Status:
     `submodules` are those of `changed` whose own files differ from the commit that they are at;
     `sparse` counts the tracked files that a sparse checkout has left out. `entries` are what
     the index has of changed paths: the path, and all as `git update-index --index-info` takes it.
+    `unread` is what git says of files and folders that it could not look into: what stands there
+    passes for unchanged, or for absent.
     """
 
     commit: str | None
@@ -41,6 +47,7 @@ class Status:
     submodules: tuple[bytes, ...] = ()
     sparse: int = 0
     entries: tuple[tuple[bytes, bytes], ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def dirty(self) -> bool:
@@ -67,11 +74,11 @@ def read_status(repository: Repository, index: Path, *, remember: bool = True) -
     marked = _marked(marks)
     if remember and not marked and _version(repository) == version:
         known.put(version, _HIDES_NOTHING)
-    hidden = list(_hidden(marked, repository.require_work_tree()))
-    if hidden:
+    absent = _left_out(marked, repository.require_work_tree())
+    if hidden := [(tag, path) for tag, path in marked if path not in absent]:
         _clear_marks(repository, index, hidden)
         status = _status(repository, {"GIT_INDEX_FILE": str(index)})
-    return replace(status, sparse=len(marked) - len(hidden))
+    return replace(status, sparse=len(absent))
 
 
 def read_head(repository: Repository) -> Status:
@@ -117,7 +124,7 @@ def _status(repository: Repository, env: Mapping[str, str] | None = None) -> Sta
     config = repository.config
     cached = config.flag("core.untrackedcache", default=False)
     by_folder = cached or config.flag("feature.manyfiles", default=False)
-    output = repository.git.run(
+    said = repository.git.call(
         "status",
         "--porcelain=v2",
         "--branch",
@@ -127,7 +134,9 @@ def _status(repository: Repository, env: Mapping[str, str] | None = None) -> Sta
         "--ignore-submodules=none",
         env=env,
     )
-    status = _parsed(output)
+    if said.returncode != 0:
+        raise GitFailed(f"git status failed: {last_line(said.stderr)}")
+    status = replace(_parsed(said.stdout), unread=tuple(_unread(said.stderr)))
     return _with_files_in_folders(repository, status, env) if by_folder else status
 
 
@@ -149,6 +158,13 @@ def _with_files_in_folders(
     untracked = {path for path in status.untracked if not path.endswith(b"/")}
     untracked.update(listed.split(b"\0")[:-1])
     return replace(status, untracked=tuple(sorted(untracked)))
+
+
+def _unread(warnings: bytes) -> Iterator[str]:
+    """Yield what git could not look into, and why; it goes on all the same."""
+    for line in dict.fromkeys(warnings.splitlines()):
+        if line.rpartition(b": ")[2] in _SYSTEM_ERRORS:
+            yield line.removeprefix(b"warning: ").decode(errors="replace")
 
 
 def _is_folder(top: bytes, path: bytes) -> bool:
@@ -210,18 +226,18 @@ def _clear_marks(
             _update_index(repository, index, option, paths)
 
 
-def _hidden(
-    marked: Sequence[tuple[bytes, bytes]], work_tree: Path
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the marks that hide something.
+def _left_out(marked: Sequence[tuple[bytes, bytes]], work_tree: Path) -> frozenset[bytes]:
+    """Return what a sparse checkout leaves out: absent skip-worktree files.
 
-    A skip-worktree file that is absent is one that a sparse checkout leaves out: it stays as the
-    index has it. An absent assume-unchanged file was deleted.
+    They stay as the index has them. All other marks hide something: an absent assume-unchanged file
+    was deleted.
     """
     top = os.fsencode(work_tree)
-    for tag, path in marked:
-        if tag not in b"Ss" or os.path.lexists(os.path.join(top, path)):  # noqa: PTH118 -- bytes
-            yield tag, path
+    return frozenset(
+        path
+        for tag, path in marked
+        if tag in b"Ss" and not os.path.lexists(os.path.join(top, path))  # noqa: PTH118 -- bytes
+    )
 
 
 def _update_index(repository: Repository, index: Path, option: str, paths: Sequence[bytes]) -> None:

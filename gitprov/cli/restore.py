@@ -9,12 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from gitprov.capture.files import raw_text
-from gitprov.capture.restoration import (
-    Origin,
-    Restored,
-    find_origin,
-    restore_worktree,
-)
+from gitprov.capture.new_work_tree import restore_worktree
+from gitprov.capture.origin import Origin, find_origin
+from gitprov.capture.restoration import Restored
 from gitprov.capture.restoration import restore as restore_files
 from gitprov.cli.catching_up import current_store
 from gitprov.cli.finding import find_run
@@ -174,11 +171,16 @@ def _absent(run: Run, left_out: Sequence[Omission]) -> Iterator[str]:
     """Yield what the snapshot does not hold, and what to do about it."""
     for item in left_out[:_SHOWN]:
         size = f", {size_text(item.size)}" if item.size is not None else ""
-        digest = item.digest.get("sha256")
-        proof = f", sha256 {digest.hex()}" if digest else ""
+        proof = "".join(
+            f", {name} {item.digest[key].hex()}"
+            for key, name in (("sha256", "sha256"), ("git_commit", "at commit"))
+            if key in item.digest
+        )
         yield f"  left out  {printable(item.path)}: {printable(item.reason)}{size}{proof}"
     if (rest := len(left_out) - _SHOWN) > 0:
         yield f"  left out  … and {rest} more: git prov show {short(run.id)} --json"
     if why := run.missing.get("source.omitted"):
         yield f"  left out  {printable(why)}"
-    yield "what is left out was never stored: put it in place yourself, and compare its sha256"
+    has_digest = any("sha256" in item.digest for item in left_out)
+    compare = ", and compare its sha256" if has_digest else ""
+    yield f"what is left out was never stored: put it in place yourself{compare}"

@@ -1,25 +1,42 @@
 """Where output goes: colours or not, through git's pager or not."""
 
+import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from gitprov.store.repository import Repository
 from gitprov.views.style import Style
 
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON, with the manifest's keys, one object a line.")
 ]
 
 
+class _Verb(typer.Typer):
+    """An application whose help is wrapped anew, not where the docstring's lines end."""
+
+    def command(self, *arguments: Any, **options: Any) -> Callable[[CommandT], CommandT]:
+        register = super().command
+
+        def decorated(function: CommandT) -> CommandT:
+            paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+            text = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
+            return register(*arguments, **{"help": text, **options})(function)
+
+        return decorated
+
+
 def verb() -> typer.Typer:
     """Return the application of one verb."""
-    return typer.Typer(
+    return _Verb(
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

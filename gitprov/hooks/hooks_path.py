@@ -14,7 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitprov.hooks.shims import NAMES, free_name, is_ours, passing_on, put, shim
+from gitprov.hooks.kept_hooks import free_name
+from gitprov.hooks.shims import NAMES, is_ours, passing_on, put, shim
 from gitprov.store.repository import Repository
 
 SETTING = "core.hooksPath"

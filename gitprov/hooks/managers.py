@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
-from gitprov.hooks.shims import shims_folder
+from gitprov.hooks.shims import shim
 from gitprov.store.repository import Repository
 
 # Where git keeps the pairs while it rebases, and while it calls the hook.
@@ -19,8 +19,8 @@ _OF_REBASE = ("rebase-merge/rewritten-list", "rebase-apply/rewritten")
 def call_hook(name: str, arguments: Sequence[str], stdin: bytes = b"") -> None:
     """Do what the hook does; whatever goes wrong stays here."""
     with suppress(OSError):
-        script = os.fspath(shims_folder() / name)
-        subprocess.run(["/bin/sh", script, *arguments], input=stdin, check=False)
+        script = os.fsdecode(shim(name, os.devnull))
+        subprocess.run(["/bin/sh", "-c", script, name, *arguments], input=stdin, check=False)
 
 
 def rewritten_pairs(repository: Repository, how: str) -> bytes:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from gitprov.errors import GitFailed
 from gitprov.hooks.hooks_path import (
+    SETTING,
     Configure,
     HooksPath,
     give_back,
@@ -35,6 +36,8 @@ PROGRAM_SETTING = "prov.program"
 # where others are rewritten, too, that is for the user to say.
 _MODE_SETTING, _MODE = "notes.rewriteMode", "cat_sort_uniq"
 _OUR_MODE_SETTING = "prov.rewriteMode"
+# The remotes whose namespace nobody has set but we, who have found runs there.
+_FOUND_SETTING = "prov.foundAsBranches"
 
 
 class Setting(NamedTuple):
@@ -105,6 +108,7 @@ def keep_as_branches(repository: Repository, remote: str) -> list[str]:
     setting = f"remote.{remote}.provNamespace"
     with configuring(repository) as configure:
         configure(setting, BRANCHES)
+        configure("--add", _FOUND_SETTING, remote)
     fresh = Repository(repository.git_dir, repository.common_dir, repository.work_tree)
     changes = install(fresh)
     return [f"{setting} = {BRANCHES} ({remote} has runs there)", *changes]
@@ -137,6 +141,12 @@ def uninstall(repository: Repository) -> list[str]:
         for name, value in _present(config):
             configure("--fixed-value", "--unset-all", name, value)
             changes.append(f"{name}: {value} removed")
+        for remote in dict.fromkeys(config.all(_stored(_FOUND_SETTING))):
+            setting = f"remote.{remote}.provNamespace"
+            if config.get(_stored(setting)) == BRANCHES:
+                configure("--unset-all", setting)
+                changes.append(f"{setting}: {BRANCHES} removed")
+        configure("--unset-all", _FOUND_SETTING)
         if config.get("prov.rewritemode"):
             if config.get("notes.rewritemode") == _MODE:
                 configure("--fixed-value", "--unset-all", _MODE_SETTING, _MODE)
@@ -159,6 +169,8 @@ def _install_hooks(repository: Repository, configure: Configure) -> list[str]:
             return changes
     if not missing_shims(at.folder):
         return []
+    if at.folder.exists() and not at.folder.is_dir():
+        return [f"hooks are turned off ({SETTING} = {at.former}); git prov does their work later"]
     lines = ", ".join(f'git prov hook {name} "$@"' for name in NAMES)
     return [f"hooks live in {at.folder} and were not touched; add: {lines}"]
 
@@ -169,8 +181,8 @@ def _is_to_be_taken(at: HooksPath) -> bool:
 
 
 def is_inside(folder: Path, repository: Repository) -> bool:
-    """Say whether a folder is the repository's own; one that is a link may be anybody's."""
-    return folder.resolve().is_relative_to(repository.common_dir.resolve())
+    """Say whether a folder is in the repository's own; one that is a link may be anybody's."""
+    return folder.resolve().parent.is_relative_to(repository.common_dir.resolve())
 
 
 def _rewrites_others(config: Config) -> bool:

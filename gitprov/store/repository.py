@@ -75,10 +75,12 @@ class Repository:
         return frozenset(listed.decode("ascii", "replace").split())
 
     def require_work_tree(self) -> Path:
-        """Return the work tree; raise NoWorkTree in a bare repository."""
-        if self.work_tree is None:
+        """Return the work tree; raise NoWorkTree in a bare repository, and in a git directory."""
+        if self.work_tree is not None:
+            return self.work_tree
+        if self.config.flag("core.bare", default=True):
             raise NoWorkTree("this repository is bare; run this in a clone with a work tree")
-        return self.work_tree
+        raise NoWorkTree(f"{self.git_dir} is a git directory; run this in its work tree")
 
     def require_writable(self) -> None:
         """Raise RepositoryReadOnly unless files can be made in the git directory."""

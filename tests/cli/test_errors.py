@@ -106,7 +106,7 @@ class TestUnusualRepositories:
         assert bare.prov_call("verify").returncode == 0
         assert_command_runs(bare)
         run = json.loads(bare.prov("show", "--json"))
-        assert run["missing"]["source"] == "the repository is bare: there is no work tree"
+        assert run["missing"]["source"] == "there is no work tree in a git directory"
 
     def test_inside_the_git_folder(self, clone: Clone) -> None:
         inside = Clone(clone.path / ".git")
@@ -289,6 +289,10 @@ class TestUsage:
                 shown = clone.prov(verb, "-h")
                 assert f"git prov {verb}" in shown
                 assert shown == clone.prov("help", verb)
+
+    def test_help_fills_its_lines(self, clone: Clone) -> None:
+        shown = clone.prov("restore", "-h", COLUMNS="200")
+        assert "commit, branch and index stay. Work that is not committed is in the way" in shown
 
     def test_the_version(self, clone: Clone) -> None:
         assert clone.prov("--version").startswith("gitprov ")

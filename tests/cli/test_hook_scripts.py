@@ -1,7 +1,6 @@
 """The hook scripts under each shell: nothing to do starts nothing, and nothing is in the way."""
 
 import os
-import re
 import select
 import shutil
 import signal
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gitprov.hooks.shims import NAMES, shims_folder
+from gitprov.hooks.shims import NAMES, shim
 from tests.support.hooks import SHELLS, Gate, Started, git, set_shell, settled
 from tests.support.repositories import IDENTITY, Clone, clean_environment
 from tests.support.runs import finish
@@ -54,6 +53,13 @@ def head(clone: Clone) -> str:
 
 def prov_dir(clone: Clone) -> Path:
     return clone.path / ".git" / "prov"
+
+
+def keep(clone: Clone, name: str, content: str) -> Path:
+    """Make a hook that was there before ours."""
+    theirs = clone.write(f".git/hooks.before-gitprov/{name}", content)
+    theirs.chmod(0o755)
+    return theirs
 
 
 def mark_dirty(clone: Clone) -> None:
@@ -120,6 +126,16 @@ def test_the_first_commit_of_all(tmp_path: Path, started: Started, clone: Clone)
     assert commit(clone) == ""
     assert commit(clone, "--amend") == ""
     assert started.calls() == []
+
+
+def test_the_first_commit_after_a_dirty_run(clone: Clone, started: Started) -> None:
+    (prov_dir(clone) / "dirty").mkdir()
+    (prov_dir(clone) / "dirty" / ("0" * 40)).touch()
+    commit(clone)
+    assert started.calls() == []
+    git(clone, "checkout", "--quiet", "--orphan", "other")
+    assert commit(clone) == ""
+    assert started.calls() == CATCH_UP
 
 
 def test_an_amended_commit_that_has_a_run(clone: Clone, started: Started) -> None:
@@ -224,9 +240,7 @@ def test_a_chained_hook_gets_all_and_says_how_it_ends(
     clone: Clone, started: Started, name: str, status: str
 ) -> None:
     hook = clone.path / ".git/hooks" / name
-    theirs = hook.with_name(f"{name}.before-gitprov")
-    theirs.write_text(CHAINED)
-    theirs.chmod(0o755)
+    keep(clone, name, CHAINED)
     stdin = f"{head(clone)} {head(clone)}\n no end of line, \\n %s *".encode()
     for skipped in ("", "0"):
         env = clean_environment(STATUS=status, GITPROV_HOOKS=skipped)
@@ -237,29 +251,23 @@ def test_a_chained_hook_gets_all_and_says_how_it_ends(
 
 
 def test_a_chained_hook_that_does_not_read_is_no_fault(clone: Clone) -> None:
-    theirs = clone.path / ".git/hooks/post-rewrite.before-gitprov"
-    theirs.write_text("#!/bin/sh\nexec <&-\nexit 3\n")
-    theirs.chmod(0o755)
+    keep(clone, "post-rewrite", "#!/bin/sh\nexec <&-\nexit 3\n")
     stdin = f"{head(clone)} {head(clone)}\n".encode() * 10_000
-    hook = str(theirs.with_name("post-rewrite"))
-    done = settled([hook, "rebase"], cwd=clone.path, stdin=stdin)
+    hook = clone.path / ".git/hooks/post-rewrite"
+    done = settled([str(hook), "rebase"], cwd=clone.path, stdin=stdin)
     assert (done.returncode, done.stdout, done.stderr) == (3, b"", b"")
 
 
 def test_chained_hooks_that_git_would_not_run(clone: Clone) -> None:
     for name in NAMES:
-        theirs = clone.path / ".git/hooks" / f"{name}.before-gitprov"
-        theirs.write_text("#!/bin/sh\nexit 3\n")
-        theirs.chmod(0o644)
+        keep(clone, name, "#!/bin/sh\nexit 3\n").chmod(0o644)
     assert commit(clone) == ""
     git(clone, "checkout", "--quiet", "-b", "other")
     # What has no interpreter fails, as it does under git alone.
-    theirs = clone.path / ".git/hooks/post-checkout.before-gitprov"
-    theirs.write_text("#!/nowhere/sh\n")
-    theirs.chmod(0o755)
+    keep(clone, "post-checkout", "#!/nowhere/sh\n")
     done = settled(["git", "checkout", "--quiet", "-b", "third"], cwd=clone.path)
     assert done.returncode == 1
-    assert b"post-checkout.before-gitprov" in done.stderr
+    assert b"hooks.before-gitprov/post-checkout" in done.stderr
 
 
 def test_skipped(clone: Clone, started: Started) -> None:
@@ -463,9 +471,9 @@ def test_outside_any_repository(clone: Clone, tmp_path: Path) -> None:
 
 def test_they_start_gitprov_in_the_same_way() -> None:
     endings = {
-        (shims_folder() / name).read_text().partition("# Whoever was started")[2]
+        shim(name).partition(b"# Whoever was started")[2]
         for name in NAMES
         if name.startswith("post-")
     }
     assert len(endings) == 1
-    assert re.search(r"hook catch-up", endings.pop())
+    assert b"hook catch-up" in endings.pop()

@@ -137,7 +137,7 @@ def test_old_hook_of_ours_is_brought_up_to_date(clone: Clone) -> None:
     hook.chmod(0o644)
     assert "hooks installed: pre-push\n" in clone.prov("init")
     assert os.access(hook, os.X_OK)
-    assert not hook.with_name("pre-push.before-gitprov").exists()
+    assert not (clone.path / ".git/hooks.before-gitprov").exists()
 
 
 def test_new_remote_is_picked_up(clone: Clone, remote: Path) -> None:

@@ -40,7 +40,8 @@ def hook(server: Clone) -> Path:
 
 def contents(server: Clone) -> dict[str, bytes]:
     """Return the configuration and the hooks, byte for byte."""
-    hooks = [path for path in hook(server).parent.iterdir() if path.suffix != ".sample"]
+    hooks = [path for path in server.path.glob("hooks*/*") if path.is_file()]
+    hooks = [path for path in hooks if path.suffix != ".sample"]
     return {path.name: path.read_bytes() for path in [server.path / "config", *hooks]}
 
 

@@ -266,6 +266,11 @@ class TestWorktree:
         bare.prov("restore", "last", "--worktree", "../there")
         assert status(Clone(tmp_path / "there")) == RESTORED
 
+    def test_within_the_git_directory(self, clone: Clone) -> None:
+        said = Clone(clone.path / ".git").prov_call("restore", "last")
+        assert said.returncode == 12
+        assert f"{clone.path}/.git is a git directory; run this in its work tree" in said.stderr
+
     def test_no_hook_runs(self, clone: Clone, tmp_path: Path) -> None:
         for name in ("post-checkout", "post-index-change"):
             hook = clone.path / ".git/hooks" / name
@@ -327,11 +332,34 @@ def test_what_was_left_out_stays_as_it_is_here(clone: Clone) -> None:
     assert status(Clone(clone.path.parent / "new")) == [" D data.bin"]
 
 
+def test_what_a_failure_leaves_undone_is_named(clone: Clone) -> None:
+    names = [f"{number}.x" for number in range(8)]
+    clone.commit("files", dict.fromkeys(names, "before\n") | {".gitattributes": "3.x filter=x\n"})
+    for name in names:
+        clone.write(name, "after\n")
+    clone.run("true")
+    clean(clone)
+    for name, value in {"clean": "cat", "smudge": "false", "required": "true"}.items():
+        clone.git("config", f"filter.x.{name}", value)
+    said = clone.prov_call("restore", "last")
+    assert said.returncode == 40
+    left = [name for name in names if not (clone.path / name).exists()
+            or (clone.path / name).read_text() != "after\n"]  # fmt: skip
+    assert "3.x" in left
+    assert f"{len(left)} of 8 files could not be written: {', '.join(left[:5])}" in said.stderr
+    clone.git("config", "filter.x.smudge", "cat")
+    clone.prov("restore", "last")
+    assert {(clone.path / name).read_text() for name in names} == {"after\n"}
+
+
 class TestMissing:
     def test_no_snapshot_could_be_made(self, clone: Clone) -> None:
-        clone.git("config", "prov.snapshot.maxTotal", "much")
         clone.write("a.py", "changed\n")
+        index = clone.path / ".git/index"
+        before = index.read_bytes()
+        index.write_bytes(b"torn")
         clone.prov_call("run", "--", "true")
+        index.write_bytes(before)
         clean(clone)
         refused(clone, "were not captured: could not be captured", "last", code=25)
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,13 @@ import pytest
 
 from tests.support.killed_git import needs_strace
 from tests.support.repositories import Clone
+
+# Without the right of root to read everything.
+WITHOUT_RIGHTS = {
+    True: ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
+    * bool(shutil.which("setpriv")),
+    False: ["env"],
+}[os.geteuid() == 0]
 
 
 @pytest.fixture
@@ -87,16 +95,37 @@ def test_deleted_files_and_links_do_not_count(clone: Clone) -> None:
     assert files(clone, source) == ["b.py", "link", "sub/c.py", "train.py"]
 
 
-def test_a_limit_that_is_no_size_costs_the_snapshot_alone(clone: Clone) -> None:
+def test_a_limit_that_is_no_size_is_told_and_costs_nothing(clone: Clone) -> None:
     clone.git("config", "prov.snapshot.maxTotal", "much")
-    clone.write("a.py", "changed\n")
-    run = recorded(clone)
-    assert run["source"]["commit"] == clone.git("rev-parse", "HEAD").strip()
-    assert run["source"]["ref"] == "refs/heads/main"
-    assert run["source"]["dirty"] is True
-    assert not {"tree", "snapshot"} & run["source"].keys()
-    assert "prov.snapshot.maxtotal=much is not a size" in run["missing"]["source.tree"]
-    assert clone.prov_call("verify").returncode == 0
+    clone.git("config", "prov.snapshot.maxFileSize", "10")
+    clone.write("a.py", "short\n")
+    clone.write("b.py", "longer than the limit\n")
+    problem = "prov.snapshot.maxtotal=much is not a size, as 10m is; 67108864 bytes count"
+    assert problem in clone.prov_call("run", "--", "true").stderr
+    run = json.loads(clone.prov("show", "--json"))
+    assert omitted(run["source"]) == {"b.py": "larger than prov.snapshot.maxFileSize (10)"}
+    assert clone.git("show", f"{run['source']['snapshot']}:a.py") == "short\n"
+    assert problem in clone.prov_call("scan").stderr
+
+
+@pytest.mark.skipif(not WITHOUT_RIGHTS, reason="root may read everything")
+def test_what_cannot_be_read_is_no_claim(clone: Clone) -> None:
+    """A tracked file and an untracked one, in folders that are closed."""
+    clone.write("closed/new.py", "new\n")
+    folders = [clone.path / "sub", clone.path / "closed"]
+    for folder in folders:
+        folder.chmod(0)
+    try:
+        clone.call(*WITHOUT_RIGHTS, "git-prov", "run", "--quiet", "--", "true", check=True)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    why = json.loads(clone.prov("show", "--json"))["missing"]["source.tree"]
+    assert why.startswith("not all could be looked at for changes: sub/c.py: Permission denied and")
+    clone.git("add", "--all")
+    clone.git("commit", "--quiet", "-m", "all")
+    clone.run("true")
+    assert "source.tree" not in json.loads(clone.prov("show", "--json"))["missing"]
 
 
 def test_safecrlf_does_not_refuse_files(clone: Clone) -> None:
@@ -104,7 +133,7 @@ def test_safecrlf_does_not_refuse_files(clone: Clone) -> None:
     clone.git("config", "core.safecrlf", "true")
     clone.write("new.py", "one\ntwo\n")
     run = recorded(clone)
-    assert "source.tree" not in run.get("missing", {})
+    assert "omitted" not in run["source"]
     assert clone.git("show", f"{run['source']['snapshot']}:new.py") == "one\ntwo\n"
 
 

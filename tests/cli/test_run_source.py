@@ -173,9 +173,24 @@ def test_the_first_commit_is_yet_to_come(tmp_path: Path) -> None:
 
 
 def test_a_repository_inside_is_named(clone: Clone) -> None:
-    Clone.make(clone.path / "inner")
-    found = source(clone)
-    assert found["omitted"] == [{"path": "inner/", "reason": "a git repository of its own"}]
+    inner = Clone.make(clone.path / "inner")
+    digest = {"git_commit": inner.git("rev-parse", "HEAD").strip()}
+    reason = "a git repository of its own"
+    assert source(clone)["omitted"] == [{"path": "inner/", "reason": reason, "digest": digest}]
+    inner.git("update-ref", "-d", "HEAD")
+    assert source(clone)["omitted"] == [{"path": "inner/", "reason": reason}]
+
+
+def test_the_configuration_of_a_repository_inside_is_not_obeyed(
+    clone: Clone, tmp_path: Path
+) -> None:
+    inner = Clone.make(clone.path / "inner")
+    for name in ("core.fsmonitor", "filter.x.clean"):
+        inner.git("config", name, f"touch '{tmp_path}/ran'; cat")
+    inner.write(".git/info/attributes", "* filter=x\n")
+    inner.write("train.py", "other\n")
+    assert source(clone)["omitted"][0]["digest"]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_linked_work_tree(clone: Clone, tmp_path: Path) -> None:

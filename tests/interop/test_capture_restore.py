@@ -458,7 +458,9 @@ def test_real_git_lfs(tmp_path: Path) -> None:
     clone.write("model.bin", os.urandom(4000))
     clone.write("new.bin", os.urandom(100))
     run = capture(clone)
-    assert "source.tree" not in run["missing"]
+    why = "git-lfs or its like keeps the content, the snapshot a pointer: model.bin and 1 more"
+    assert run["missing"]["source.tree"] == why
+    assert "omitted" not in run["source"]  # its identity is in the pointer
     snapshot = run["source"]["snapshot"]
     pointer = clone.git("show", f"{snapshot}:new.bin")
     assert "git-lfs" in pointer
@@ -468,7 +470,8 @@ def test_real_git_lfs(tmp_path: Path) -> None:
     fresh = Clone.of(hub, tmp_path / "fresh")
     fresh.git("lfs", "install", "--local")
     fresh.prov("pull")
-    fresh.prov("restore", "last", "--worktree", "../pointers", GIT_LFS_SKIP_SMUDGE="1")
+    said = fresh.prov("restore", "last", "--worktree", "../pointers", GIT_LFS_SKIP_SMUDGE="1")
+    assert why in said
     assert (tmp_path / "pointers/new.bin").read_text() == pointer
     clone.git("lfs", "push", "--all", "origin", snapshot)
     fresh.prov("restore", "last", "--worktree", "../restored")
@@ -496,6 +499,34 @@ def test_line_ends_that_git_does_not_bring_back_are_told(tmp_path: Path) -> None
     assert (tmp_path / "there/mixed.txt").read_bytes() == b"one\ntwo\n"
 
 
+def test_files_that_git_writes_otherwise_are_told(tmp_path: Path) -> None:
+    """Git stores them as they are, and brings them back with what they do not have."""
+    clone = make_origin(tmp_path)
+    clone.write(".gitattributes", "*.id ident\n*.dos eol=crlf\n*.raw -text\n")
+    clone.write("none.id", "no keyword\n")
+    clone.write("even.dos", "one\r\n")
+    assert "source.tree" not in capture(clone)["missing"]
+    clone.write("one.id", "$Id$\n")
+    clone.write("one.dos", "one\n")
+    as_it_was = "line ends or filters keep git from bringing back as it was: "
+    assert capture(clone)["missing"]["source.tree"] == f"{as_it_was}one.dos and 1 more"
+    (clone.path / "one.dos").unlink()
+    (clone.path / "one.id").unlink()
+    clone.write("one.txt", "one\n")
+    clone.write("one.raw", "one\n")
+    assert "source.tree" not in capture(clone)["missing"]
+    clone.git("config", "core.autocrlf", "true")
+    run = capture(clone)
+    changed = {".gitattributes", "none.id", "one.txt"}
+    assert run["missing"]["source.tree"] == f"{as_it_was}.gitattributes and 2 more"
+    clone.prov("restore", "last", "--worktree", str(tmp_path / "beside"))
+    before, after = work_tree(clone.path), work_tree(tmp_path / "beside")
+    untracked = {
+        os.fsdecode(path) for path in before if clone.git("ls-files", os.fsdecode(path)) == ""
+    }
+    assert {name for name in untracked if before[name.encode()] != after[name.encode()]} == changed
+
+
 def test_filters_that_lose_something_are_told(tmp_path: Path) -> None:
     clone = make_origin(tmp_path)
     for name, value in {
@@ -514,7 +545,7 @@ def test_filters_that_lose_something_are_told(tmp_path: Path) -> None:
     clone.write("out.ipynb", "a secret output\n")
     assert "it was: out.ipynb" in capture(clone)["missing"]["source.tree"]
     clone.write("word.x", "hello\n")
-    assert "it was: out.ipynb and 2 more" in capture(clone)["missing"]["source.tree"]
+    assert "it was: out.ipynb and 1 more" in capture(clone)["missing"]["source.tree"]
 
 
 class TestSubmodules:
@@ -563,10 +594,16 @@ class TestSubmodules:
         [omission] = run["source"]["omitted"]
         assert omission["path"] == "lib"
         assert "changes inside it are not" in omission["reason"]
+        assert capture(clone)["source"]["omitted"] == [omission]
+        clone.write(f"lib/{name}", "changed otherwise\n")
+        [other] = capture(clone)["source"]["omitted"]
+        assert omission["digest"].keys() == other["digest"].keys() == {"hmac_sha256"}
+        assert omission["digest"] != other["digest"]
         assert f"160000 commit {commit}\tlib" in clone.git("ls-tree", run["source"]["snapshot"])
         clone.prov("push", "origin")
         back = restored(clone, tmp_path)
         assert self.outside(back) == self.outside(clone)
+        assert back.prov("restore", "last").endswith("put it in place yourself\n")
 
     def test_in_place_its_folder_is_left_alone(self, clone: Clone) -> None:
         before = Clone(clone.path / "lib").git("rev-parse", "HEAD")
@@ -601,7 +638,7 @@ class TestSubmodules:
 
 def test_what_cannot_be_captured_is_named(tmp_path: Path) -> None:
     clone = make_origin(tmp_path)
-    Clone.make(clone.path / "inner")
+    inner = Clone.make(clone.path / "inner")
     large = os.urandom(1 << 20) + b"x"
     clone.write("large.bin", large)
     run = capture(clone)
@@ -611,9 +648,10 @@ def test_what_cannot_be_captured_is_named(tmp_path: Path) -> None:
     fresh = Clone.of(str(tmp_path / "hub.git"), tmp_path / "fresh")
     fresh.prov("pull")
     said = fresh.prov("restore", "last", "--worktree", "../restored")
-    assert "inner/: a git repository of its own" in said
+    commit = inner.git("rev-parse", "HEAD").strip()
+    assert f"inner/: a git repository of its own, at commit {commit}" in said
     assert hashlib.sha256(large).hexdigest() in said
-    assert "put it in place yourself" in said
+    assert said.endswith("put it in place yourself, and compare its sha256\n")
     shown = json.loads(fresh.prov("restore", "last", "--worktree", "../again", "--json"))
     assert shown["omitted"] == list(named.values())
 

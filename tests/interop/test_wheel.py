@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitprov.hooks.shims import NAMES
+from gitprov.hooks.shims import HOST_NAMES, NAMES
 from tests.support.repositories import Clone, clean_environment
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_has_hooks_demo_and_types(installed: Path) -> None:
-    for name in NAMES:
+    for name in (*NAMES, *HOST_NAMES, "catching-up"):
         hook = installed / "gitprov/hooks/shims" / name
         assert hook.read_bytes() == (ROOT / "hooks" / name).read_bytes()
     for name in ("prepare.py.txt", "train.py.txt"):

@@ -153,6 +153,17 @@ class TestGitObjects(ReaderContract):
     def open(self, clone: Clone) -> ObjectReader:
         return GitObjects(clone.store().repository.git)
 
+    def test_no_more_than_a_few_bytes_are_held(
+        self, clone: Clone, reader: ObjectReader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        contents = [b"%d" % number * (number % 7) for number in range(100)]
+        oids = [hash_object(clone, "blob", data) for data in contents]
+        asked = [*oids[:50], ABSENT, *oids[50:]]
+        for held in (1, 30, 1000):
+            monkeypatch.setattr(objects, "_HELD_BYTES", held)
+            found = [item and item.data for item in reader.read_many(asked)]
+            assert found == [*contents[:50], None, *contents[50:]]
+
     def test_object_beyond_the_limit(
         self, clone: Clone, reader: ObjectReader, monkeypatch: pytest.MonkeyPatch
     ) -> None:

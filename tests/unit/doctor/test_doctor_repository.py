@@ -143,13 +143,14 @@ def test_an_index_that_is_in_use_is_not_damaged(store: Store) -> None:
 def test_temporary_files_go_after_a_week(store: Store) -> None:
     prov = store.repository.prov_dir
     (prov / "journal").mkdir(exist_ok=True)
-    names = (".chain.1.tmp", "lock-owner.1.abcd", "journal/.now-1-abcd")
+    names = (".chain.1.tmp", "lock-owner.1.abcd", "journal/.now-1-abcd", ".bundle")
+    (prov / ".bundle" / "objects").mkdir(parents=True)
     for name in names:
         (prov / name).touch()
     assert not texts(examine(store), "mendable")
     for name in names:
         os.utime(prov / name, (0, 0))
-    assert mended(store) == "3 temporary files removed"
+    assert mended(store) == "4 temporary files removed"
     assert not [name for name in names if (prov / name).exists()]
 
 
