@@ -105,7 +105,7 @@ class World:
                 assert not accept(store).refused
             case "pull":
                 done = pull(store, remote, AREAS)
-                assert not (done.refused or done.lost)
+                assert (done.refused, done.lost) == ({}, [])
             case "collect":
                 store.repository.git.run("gc", "--prune=now", "--quiet")
         self.nothing_is_lost()

@@ -273,7 +273,7 @@ password: str | None = None
 def f(token: str, password: Optional[str] = None, key: "torch.Tensor" = x1y2z3w4) -> None:
 primary_key: str = "user_id_2024"
 labels = {"password": "Your password", "token": "Token", "secret": "Secret"}
-tokens = {"token": "##ing", "pass": "second", "auth": "oauth2", "pwd": "/work/x1y2z3"}
+tokens = {"token": "##ing", "pass": "second", "auth": "oauth2", "pwd": "/srv/x1y2z3"}
 print(f"{token=} password={password}")
 cursor.execute("select * from t where password = %s and token = ?", x)
 url = f"https://{user}:{password}@{host}/"
@@ -289,7 +289,7 @@ The token: a part of a word. The password: what you know.
 """,
     "Makefile": "TOKEN ?= $(shell cat token)\nPASS=$(filter-out x,y)\n",
     "a.sh": 'token=$(cat f)\npassword="$1"\nexport PGPASS="${PG:?}"\n[ -z "$token" ]\npass=$1\n',
-    "a.yaml": "password: ${DB_PASSWORD}\ntoken: required\nsecretName: one-2\npwd: /work/x1y2z3\n",
+    "a.yaml": "password: ${DB_PASSWORD}\ntoken: required\nsecretName: one-2\npwd: /srv/x1y2z3\n",
     "b.yaml": "password: !vault |\ntoken: ${{ secrets.HF_TOKEN }}\npassword: ENC[AES256,data:x1]\n",
     "a.log": "password: ********\ntoken: expired\nsecret: not set\nPASS: test_one1234\n",
     ".env": "PASSWORD=\nTOKEN=${X}\nSORT_KEY=created12345\nDEBUG=1\n",
