@@ -45,7 +45,8 @@ def capture_source(
     Raises GitprovError or OSError only where not even HEAD can be read.
     """
     if repository.work_tree is None:
-        return CapturedSource(None, {"source": "there is no work tree in a git directory"})
+        reason = "the repository is bare" if repository.is_bare else "a git directory has no files"
+        return CapturedSource(None, {"source": reason})
     redactor = redactor or redactor_for(repository, os.environ)
     with PatchIds(repository) as patch_ids:
         captured = _without_patch_ids(repository, workspace, patch_ids, redactor)

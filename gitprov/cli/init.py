@@ -7,7 +7,7 @@ import typer
 from gitprov.cli.progress import progress_bar
 from gitprov.cli.terminal import Json, say, verb
 from gitprov.errors import GitprovError
-from gitprov.hooks.hosting import is_bare, start_checking, stop_checking
+from gitprov.hooks.hosting import start_checking, stop_checking
 from gitprov.hooks.pre_receive import is_off
 from gitprov.hooks.setup import install, keep_as_branches
 from gitprov.hooks.setup import uninstall as take_out
@@ -66,7 +66,7 @@ def init(
 
 
 def _host(repository: Repository, *, uninstall: bool, as_json: bool) -> None:
-    if not is_bare(repository):
+    if not repository.is_bare:
         raise typer.BadParameter("--server is for bare repositories, which others push to")
     changes = stop_checking(repository) if uninstall else start_checking(repository)
     if as_json:

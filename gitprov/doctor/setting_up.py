@@ -5,7 +5,7 @@ import re
 
 from gitprov.capture.source import capture_agent
 from gitprov.doctor.findings import Finding, Findings, fault, good, note
-from gitprov.hooks.hosting import is_bare, missing_host_hooks
+from gitprov.hooks.hosting import missing_host_hooks
 from gitprov.hooks.pre_receive import is_off
 from gitprov.hooks.setup import (
     PROGRAM_SETTING,
@@ -35,7 +35,7 @@ def git_version(store: Store) -> Findings:
 
 def what_init_sets_up(store: Store) -> Findings:
     """Look whether hooks and settings are there, and whether hooks find gitprov."""
-    if is_bare(store.repository):
+    if store.repository.is_bare:
         yield _checks_of_pushes(store)
         return
     config = store.repository.config

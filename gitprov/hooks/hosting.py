@@ -14,11 +14,6 @@ from gitprov.hooks.shims import HOST_NAMES, install_shims, missing_shims, progra
 from gitprov.store.repository import Repository
 
 
-def is_bare(repository: Repository) -> bool:
-    """Say whether nobody works in the repository itself."""
-    return repository.git.run("rev-parse", "--is-bare-repository") == b"true\n"
-
-
 def start_checking(repository: Repository) -> list[str]:
     """Check pushes from now on; return what was changed, in words."""
     repository.require_writable()

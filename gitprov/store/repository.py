@@ -78,9 +78,14 @@ class Repository:
         """Return the work tree; raise NoWorkTree in a bare repository, and in a git directory."""
         if self.work_tree is not None:
             return self.work_tree
-        if self.config.flag("core.bare", default=True):
+        if self.is_bare:
             raise NoWorkTree("this repository is bare; run this in a clone with a work tree")
         raise NoWorkTree(f"{self.git_dir} is a git directory; run this in its work tree")
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nobody works in the repository itself."""
+        return self.work_tree is None and self.config.flag("core.bare", default=True)
 
     def require_writable(self) -> None:
         """Raise RepositoryReadOnly unless files can be made in the git directory."""

@@ -22,10 +22,12 @@ def on_terminal(clone: Clone, *arguments: str, **env: str) -> str:
         stderr=theirs,
     ) as process:
         os.close(theirs)
+        waiting = select.poll()
+        waiting.register(ours, select.POLLIN | select.POLLHUP)
         parts = []
         end = time.monotonic() + 60
         while time.monotonic() < end:
-            if not select.select([ours], [], [], 1)[0]:
+            if not waiting.poll(1000):
                 continue
             try:
                 data = os.read(ours, 65536)
