@@ -106,7 +106,7 @@ class TestUnusualRepositories:
         assert bare.prov_call("verify").returncode == 0
         assert_command_runs(bare)
         run = json.loads(bare.prov("show", "--json"))
-        assert run["missing"]["source"] == "there is no work tree in a git directory"
+        assert run["missing"]["source"] == "the repository is bare"
 
     def test_inside_the_git_folder(self, clone: Clone) -> None:
         inside = Clone(clone.path / ".git")
