@@ -27,7 +27,7 @@ from gitprov.policy.findings import Findings
 from gitprov.store.environment_trees import EnvironmentTrees
 from gitprov.store.ledger import Entry, StoredRecord, read_entries
 from gitprov.store.libgit2 import LibgitObjects
-from gitprov.store.messages import runs_named
+from gitprov.store.messages import has_controls, runs_named
 from gitprov.store.objects import ObjectReader, decode_commit, decode_tree
 from gitprov.store.refs import LEDGER, PAYLOAD, list_refs, parse_shard, unreadable_refs
 from gitprov.store.store import Store
@@ -107,7 +107,7 @@ class _Verification:
         except GitprovError as error:
             self.findings.failed("entries", oid, str(error))
             return
-        if problem := _trailer_problem(entry):
+        if problem := _message_problem(entry):
             self.findings.failed("entries", oid, problem)
         else:
             self.findings.good("entries")
@@ -297,8 +297,10 @@ def _decoded(record: StoredRecord) -> Run | Rewrite | Start | None:
     return decoded
 
 
-def _trailer_problem(entry: Entry) -> str | None:
-    """Say how an entry's message and its records differ, for readers of plain git."""
+def _message_problem(entry: Entry) -> str | None:
+    """Say what is wrong with an entry for readers of plain git."""
+    if has_controls(entry.commit):
+        return "control characters in the header or the message"
     runs = (record.id for record in entry.records if record.schema.startswith("run."))
     if runs_named(entry.commit.message) != tuple(sorted(runs)):
         return "the message names other runs than the entry holds"

@@ -10,6 +10,7 @@ from gitprov.codec.compression import MAX_PAYLOAD_BYTES
 from gitprov.errors import MalformedRecord, ObjectMissing
 from gitprov.model.ids import is_id
 from gitprov.store.git import Git
+from gitprov.store.messages import has_controls
 from gitprov.store.objects import (
     MODE_FILE,
     MODE_TREE,
@@ -30,7 +31,12 @@ def check_payload(git: Git, reader: ObjectReader, commits: Sequence[str]) -> Non
     trees that many commits name stand for more files than there is time to look at.
     """
     folders: set[str] = set()
-    for tree in {_commit(reader, oid).tree: None for oid in commits}:
+    trees: dict[str, None] = {}
+    for oid in commits:
+        commit = _commit(reader, oid)
+        _check_text(commit)
+        trees[commit.tree] = None
+    for tree in trees:
         for folder in _tree(reader, tree):
             name = folder.name.decode("ascii", "replace")
             if folder.mode != MODE_TREE or not is_id(name):
@@ -83,6 +89,11 @@ def check_keep(
             seen.update(news)
             waiting += news
     return keep
+
+
+def _check_text(commit: Commit) -> None:
+    if has_controls(commit):
+        raise MalformedRecord("a commit has control characters in its header or message")
 
 
 def _commit(reader: ObjectReader, oid: str) -> Commit:

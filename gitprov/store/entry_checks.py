@@ -20,7 +20,7 @@ from gitprov.model.run import Run, Writer
 from gitprov.model.wording import size_text
 from gitprov.store.environment_trees import EnvironmentTrees
 from gitprov.store.ledger import entry_folders, read_contents, record_files
-from gitprov.store.messages import runs_named
+from gitprov.store.messages import has_controls, runs_named
 from gitprov.store.objects import ObjectReader, decode_commit
 from gitprov.store.repository import EMPTY_TREE
 
@@ -106,6 +106,8 @@ class EntryChecks:
         contents = read_contents(self._reader, commits, "commit")
         for oid, data in zip(commits, contents, strict=True):
             commit = decode_commit(data)
+            if has_controls(commit):
+                raise MalformedRecord(f"the header or message of {oid} has control characters")
             yield _Entry(oid, commit.tree, runs_named(commit.message))
 
     def _portions(self, trees: Mapping[str, str]) -> Iterator[_Trees]:

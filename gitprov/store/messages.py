@@ -11,6 +11,7 @@ from gitprov.model.ids import short
 from gitprov.model.rewrite import Rewrite
 from gitprov.model.run import Run
 from gitprov.model.wording import command_text, metrics_text, plural, printable, status_text
+from gitprov.store.objects import Commit
 
 _SUBJECT_LENGTH = 100
 # Nobody reads the metrics of a thousand runs in a commit message.
@@ -18,6 +19,8 @@ _METRICS_OF_RUNS = 100
 # The record has them all.
 _LISTED_COMMITS = 100
 
+# All but line ends: what terminals obey, in one byte or, as UTF-8, in two.
+_CONTROLS = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
 _RUN_TRAILER = re.compile(rb"^Prov-Run: (.*)$", re.MULTILINE)
 
 
@@ -44,6 +47,12 @@ def runs_named(message: bytes) -> tuple[str, ...]:
     """
     trailers = message.rstrip(b"\n").rpartition(b"\n\n")[2]
     return tuple(sorted(name.decode("ascii", "replace") for name in _RUN_TRAILER.findall(trailers)))
+
+
+def has_controls(commit: Commit) -> bool:
+    """Say whether a commit has characters that could move the cursor of who reads its chain."""
+    parts = (commit.author, commit.committer, commit.message)
+    return any(_CONTROLS.search(part) for part in parts)
 
 
 def rewrite_message(rewrite: Rewrite) -> bytes:

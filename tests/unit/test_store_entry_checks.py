@@ -85,6 +85,28 @@ def checked_by_host(store: Store, tip: str) -> str | None:
         incoming.close()
 
 
+# What terminals obey
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [b"\x1b[2J", b"\x07", b"\t", b"\r", b"\x7f", b"\xc2\x9b31m"],
+    ids=["escape", "bell", "tab", "return", "delete", "c1"],
+)
+def test_message_that_moves_the_cursor(store: Store, letter: bytes) -> None:
+    run_id, data = new_run()
+    files = {run_id: {"run.1.msgpack": data}}
+    tip = entry(store, files, message=b"an " + letter + naming([run_id]))
+    said = f"the header or message of {tip} has control characters"
+    assert refused(store, tip) == (said, "entries")
+
+
+def test_message_in_any_script(store: Store) -> None:
+    run_id, data = new_run()
+    message = "Überprüfung: 実験 №3, ok\n\n".encode() + naming([run_id])
+    accepted(store, entry(store, {run_id: {"run.1.msgpack": data}}, message=message))
+
+
 # What the message names
 
 
