@@ -1,10 +1,13 @@
 """For all tests."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from gitprov.store.objects import GitObjects
+from tests.support.repositories import Clone
+from tests.support.servers import bare_repository
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +24,9 @@ def readers_end_with_their_tests(monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     yield
     for reader in used:
         reader.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Clone:
+    """Return an empty repository to push to."""
+    return Clone(bare_repository(tmp_path / "server.git"))

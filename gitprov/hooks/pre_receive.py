@@ -15,6 +15,7 @@ from gitprov.store.git import Git, quarantine
 from gitprov.store.incoming import Incoming, Limits
 from gitprov.store.refs import OURS, parse_shard
 from gitprov.store.repository import Config, Repository
+from gitprov.store.transfer import REFUSED
 
 _OFF = ("off", "false", "no", "0")
 # More would be one and the same mistake.
@@ -46,9 +47,9 @@ def may_be_taken(lines: Iterable[str]) -> bool:
     finally:
         incoming.close()
     for ref, reason in islice(refused.items(), _SAID):
-        _say(f"refused: {ref}: {reason}")
+        _say(f"{REFUSED}{ref}: {reason}")
     if len(refused) > _SAID:
-        _say(f"refused: {plural(len(refused) - _SAID, 'more ref')}")
+        _say(f"{REFUSED}{plural(len(refused) - _SAID, 'more ref')}")
     others = len(pushed) - len(refused)
     if refused and others:
         stay = "stays as it is" if others == 1 else "stay as they are"

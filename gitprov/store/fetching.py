@@ -27,7 +27,7 @@ from gitprov.store.partial_clone import EVERYTHING, promisor
 from gitprov.store.refs import REMOTE, Area, Shard
 from gitprov.store.shallow import NEWEST, WHOLE, cut_chains, mend_cuts
 from gitprov.store.store import Store
-from gitprov.store.transfer import Watch, transfer
+from gitprov.store.transfer import FETCH, Watch, transfer
 
 
 class _Part(NamedTuple):
@@ -134,12 +134,7 @@ def _fetch(
     with announced(store.repository, PACKED, SHALLOW):
         result = transfer(
             store.repository.git,
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--recurse-submodules=no",
-            "--no-auto-maintenance",
+            *FETCH,
             # What a remote has no longer must show: it is pushed again then.
             "--prune",
             # Nor what the user's refspecs would do: a mirror's put the remote's refs over ours.

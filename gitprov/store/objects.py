@@ -58,6 +58,10 @@ class ObjectReader(Protocol):
 
     def read(self, oid: str) -> Object:
         """Return one object; raise ObjectMissing."""
+        found = next(iter(self.read_many([oid])))
+        if found is None:
+            raise ObjectMissing(f"object {oid} is not in this clone")
+        return found
 
     def read_many(self, oids: Sequence[str]) -> Iterator[Object | None]:
         """Yield the objects in the order asked for, None for each that is missing."""
@@ -143,7 +147,7 @@ def decode_commit(data: bytes) -> Commit:
     )
 
 
-class GitObjects:
+class GitObjects(ObjectReader):
     """Objects through one `git cat-file --batch` process, started when first asked.
 
     Git does not compare a packed object with its name: use the libgit2 reader where that matters.
@@ -156,13 +160,6 @@ class GitObjects:
         self._env = env
         self._limit = limit
         self._process: subprocess.Popen[bytes] | None = None
-
-    def read(self, oid: str) -> Object:
-        """Return one object; raise ObjectMissing."""
-        found = next(self.read_many([oid]))
-        if found is None:
-            raise ObjectMissing(f"object {oid} is not in this clone")
-        return found
 
     def read_many(self, oids: Sequence[str]) -> Iterator[Object | None]:
         """Yield the objects in the order asked for, None for each that is missing."""

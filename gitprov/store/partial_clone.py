@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from gitprov.errors import ObjectMissing
 from gitprov.store.git import Git, last_line
 from gitprov.store.repository import Config
+from gitprov.store.transfer import FETCH
 
 EVERYTHING = "--no-filter"
 
@@ -33,12 +34,7 @@ def bring(git: Git, remote: str, commits: Sequence[str]) -> None:
     if not missing:
         return
     fetched = git.call(
-        "fetch",
-        "--quiet",
-        "--no-tags",
-        "--no-write-fetch-head",
-        "--recurse-submodules=no",
-        "--no-auto-maintenance",
+        *FETCH,
         EVERYTHING,
         "--stdin",
         remote,

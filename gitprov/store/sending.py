@@ -112,7 +112,8 @@ class Sending:
         if result.returncode != 0 and not (answers.there or answers.raced or answers.refused):
             raise RemoteFailed(f"cannot push to {home.remote}: {result.reason}")
         self.done.refs += len(answers.sent)
-        lost = [shard for shard in answers.sent if shard in believed_chains(refs, home)]
+        believed = set(believed_chains(refs, home))
+        lost = [shard for shard in answers.sent if shard in believed]
         gone = {refs[shard.ref] for shard in lost}
         self.done.lost += [f"{home.remote} had lost {shard.name}; it is back" for shard in lost]
         known = [oid for oid in known if oid not in gone]

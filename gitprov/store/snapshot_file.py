@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from gitprov.errors import ObjectMissing, StoreDamaged
+from gitprov.errors import StoreDamaged
 from gitprov.store.durable import write_durably
 from gitprov.store.objects import Object, ObjectReader, object_id
 
@@ -44,20 +44,13 @@ def read_snapshot(path: Path) -> Iterator[Object]:
         yield Object(kind, content[end + 1 : start])
 
 
-class WithSnapshot:
+class WithSnapshot(ObjectReader):
     """The trees of a snapshot, and all that another reader has."""
 
     def __init__(self, reader: ObjectReader, path: Path) -> None:
         self._reader = reader
         trees = (item for item in read_snapshot(path) if item.type == "tree")
         self._trees = {object_id(item.type, item.data): item for item in trees}
-
-    def read(self, oid: str) -> Object:
-        """Return one object; raise ObjectMissing."""
-        found = next(self.read_many([oid]))
-        if found is None:
-            raise ObjectMissing(f"object {oid} is not in this clone")
-        return found
 
     def read_many(self, oids: Sequence[str]) -> Iterator[Object | None]:
         """Yield the objects in the order asked for, None for each that is missing."""

@@ -20,13 +20,11 @@ from gitprov.store.refs import AREAS, Area, Shard
 from gitprov.store.sending import Sending, takes_any
 from gitprov.store.setbacks import losses
 from gitprov.store.store import Store
-from gitprov.store.transfer import Watch
+from gitprov.store.transfer import REFUSED, Watch
 
 ATTEMPTS = 8
 _PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
-# What our own hook on a host begins its words with.
-REFUSED = "gitprov: refused: "
 _SHALLOW = "shallow update not allowed"
 
 
@@ -147,7 +145,7 @@ def _advice(store: Store, home: Home, done: Pushed) -> str:
             "git fetch --unshallow, or send runs alone: git config prov.share ledger"
         )
     # Where our own hook has refused something, runs are welcome.
-    is_checked = any(word.startswith(REFUSED) for word in done.words)
+    is_checked = any(word.startswith(f"gitprov: {REFUSED}") for word in done.words)
     if is_checked or takes_any(store, home):
         return ""
     return f"{home.remote} takes no runs there: {ways_out(home)}"

@@ -20,6 +20,17 @@ _WORK = re.compile(
     r"(?:remote: )?(?:Enumerating objects: \d+|Total \d+ \(delta |Delta compression using )"
 )
 _REMOTE = "remote: "
+# How our own hook on a host goes on, behind `gitprov: `, where it refuses a ref.
+REFUSED = "refused: "
+# A fetch that touches nothing but what it is asked for.
+FETCH = (
+    "fetch",
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--recurse-submodules=no",
+    "--no-auto-maintenance",
+)
 _MOST_LINES = 20
 
 

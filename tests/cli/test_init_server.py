@@ -14,16 +14,10 @@ from tests.support.hooks import SHELLS
 from tests.support.hosts import started_by
 from tests.support.repositories import Clone, clean_environment
 from tests.support.runs import ledger_tips, record
-from tests.support.servers import bare_repository
 
 ZERO, ONE = "0" * 40, "1" * 40
 BRANCH = f"{ZERO} {ONE} refs/heads/main"
 LEDGER = "refs/prov/ledger/2026-01/05"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Clone:
-    return Clone(bare_repository(tmp_path / "server.git"))
 
 
 @pytest.fixture

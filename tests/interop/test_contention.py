@@ -11,12 +11,6 @@ from gitprov.store.sync import ATTEMPTS, pull, push
 from tests.support.contention import push_at_once
 from tests.support.repositories import Clone
 from tests.support.runs import ledger_tips, record, run_ids
-from tests.support.servers import bare_repository
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Clone:
-    return Clone(bare_repository(tmp_path / "server.git"))
 
 
 @pytest.fixture

@@ -10,14 +10,10 @@ from gitprov.errors import RemoteFailed
 from gitprov.hooks.pre_push import _say
 from gitprov.store.refs import OURS, list_refs
 from gitprov.store.sync import push
+from tests.support.hosts import host
 from tests.support.repositories import Clone
 from tests.support.runs import copy_repository, ledger_tips, record, run_ids, use_shard
 from tests.support.servers import bare_repository
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Clone:
-    return Clone(bare_repository(tmp_path / "server.git"))
 
 
 @pytest.fixture
@@ -270,3 +266,18 @@ def test_a_push_by_url_is_one_to_its_remote(clone: Clone, server: Clone) -> None
     clone.commit("third")
     clone.git("config", "remote.origin.url", "../elsewhere.git")
     assert "gitprov" not in clone.call("git", "push", str(server.path), "main", check=True).stderr
+
+
+def test_a_host_that_refuses_a_record_is_no_remote_without_runs(
+    clone: Clone, tmp_path: Path
+) -> None:
+    checking = host(tmp_path / "host" / "lab.git")
+    checking.git("config", "prov.receive.maxRecordSize", "10")
+    clone.git("remote", "set-url", "origin", str(checking.path))
+    record(clone.store())
+    (ref,) = ledger_tips(clone.store())
+    done = push(clone.store(), "origin")
+    assert list(done.refused) == [ref]
+    assert done.words[0].startswith(f"gitprov: refused: {ref}: the record ")
+    assert done.advice == ""
+    assert "provNamespace" not in clone.prov_call("push").stderr

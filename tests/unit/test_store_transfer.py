@@ -6,14 +6,8 @@ import pytest
 
 from gitprov.store.transfer import transfer
 from tests.support.repositories import Clone
-from tests.support.servers import bare_repository
 
 Steps = list[tuple[str, int, int]]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Clone:
-    return Clone(bare_repository(tmp_path / "server.git"))
 
 
 @pytest.fixture
