@@ -26,9 +26,9 @@ from gitprov.capture.worktree import Status
 from gitprov.errors import GitFailed
 from gitprov.model.run import Omission
 from gitprov.store.changed_tree import ChangedTree, changed_tree
+from gitprov.store.object_file import write_objects
 from gitprov.store.objects import Commit, GitObjects, Object, TreeEntry, encode_commit, object_id
 from gitprov.store.repository import Repository
-from gitprov.store.snapshot_file import write_snapshot
 
 # How often git is asked to find the paths that it cannot add, among those that it was given.
 _MAX_TRIES = 100
@@ -107,7 +107,7 @@ class _Snapshot:
             commit = encode_commit(
                 Commit(tree.oid, parents, person, person, b"Snapshot of a dirty work tree\n")
             )
-            write_snapshot(self._file, self._all(tree, commit), fsync=self._fsync)
+            write_objects(self._file, self._all(tree, commit), fsync=self._fsync)
             lost = self._losses(tree)
         finally:
             self._reader.close()

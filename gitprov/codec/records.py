@@ -150,6 +150,8 @@ def _check_machine(run: Run) -> None:
     if run.usage is not None:
         for name in ("wall_ns", "cpu_user_ns", "cpu_system_ns", "max_rss_bytes"):
             _check_range(f"usage.{name}", getattr(run.usage, name), _COUNT)
+    if run.trace is not None:
+        _check_range("trace.processes", run.trace.processes, _COUNT)
 
 
 def _check_source(source: Source) -> None:

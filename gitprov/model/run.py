@@ -20,7 +20,9 @@ RawText = str | bytes
 Status = Literal["completed", "failed", "aborted"]
 ArtifactKind = Literal["file", "tree", "remote"]
 Seen = Literal["observed", "declared"]
+LinkTreatment = Literal["followed"]
 AgentType = Literal["person", "software"]
+TraceMethod = Literal["audit", "strace"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,8 @@ class Artifact:
     """A file, folder or remote object that a run read or wrote.
 
     `path` is relative to the top of the work tree; `uri` names what lies elsewhere. `digest` of a
-    tree is that of its listing (specification, section 6), which is payload under `listing`.
+    tree is that of its listing (specification, section 6), which is payload under `listing`;
+    symbolic links in it were recorded, or `followed`.
     """
 
     kind: ArtifactKind
@@ -100,6 +103,7 @@ class Artifact:
     media_type: str | None = None
     role: str | None = None
     listing: str | None = None
+    links: LinkTreatment | None = None
     remote: Mapping[str, str] = field(default_factory=dict)
     seen: Seen = "declared"
 
@@ -133,6 +137,15 @@ class Usage:
     cpu_user_ns: int | None = None
     cpu_system_ns: int | None = None
     max_rss_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """How the command was watched: by what, how many of its processes, and what is not seen so."""
+
+    method: TraceMethod
+    processes: int | None = None
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +208,7 @@ class Run:
     environment: EnvironmentSummary | None = None
     hardware: Hardware | None = None
     usage: Usage | None = None
+    trace: Trace | None = None
     agent: Agent | None = None
     writer: Writer | None = None
     links: tuple[Link, ...] = ()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from gitprov.model.ids import short
-from gitprov.model.run import Metric, RawText, Run
+from gitprov.model.run import Artifact, Metric, RawText, Run
 from gitprov.model.source_link import Kind, SourceLink
 
 _SECOND = 1_000_000_000
@@ -180,3 +180,17 @@ def files_text(files: Sequence[str]) -> str:
     named = ", ".join(printable(name) for name in files[:_MAX_NAMED_FILES])
     more = len(files) - _MAX_NAMED_FILES
     return f"{named} and {plural(more, 'other')}" if more > 0 else named
+
+
+def place_text(item: Artifact) -> str:
+    """Return where data lies: its path in the work tree, else its URI, else what it is called."""
+    place = item.path if item.path is not None else item.uri or item.name or ""
+    return place.decode("utf-8", "backslashreplace") if isinstance(place, bytes) else place
+
+
+def digest_text(item: Artifact) -> str | None:
+    """Return `sha256:…`, another digest where there is no such, None where there is none at all."""
+    for algorithm in ("sha256", *sorted(item.digest)):
+        if algorithm in item.digest:
+            return f"{algorithm}:{item.digest[algorithm].hex()}"
+    return None

@@ -4,7 +4,7 @@ What is checked, and counted apart: `entries` (every commit of every ledger chai
 its trailers), `records` (canonical bytes, types, the name of the folder), `writers` (numbers
 without gaps or forks, each record naming the one before it), `environments` (files against the
 digest), `sources` (commit and tree present and belonging together), `payloads` (hashes of what is
-here), `months` (each month names the tips that it continues).
+here, and listings folder by folder), `months` (each month names the tips that it continues).
 
 Objects come from libgit2, which compares each with its name; parents are read from raw commits, so
 that grafts, shallow files and replace refs hide nothing. What this clone lacks is unknown, not
@@ -22,13 +22,16 @@ from gitprov.errors import GitprovError, IntegrityError, MalformedRecord, Object
 from gitprov.model.ids import short
 from gitprov.model.ledger import Start
 from gitprov.model.rewrite import Rewrite
-from gitprov.model.run import Run, Source, Writer
+from gitprov.model.run import Artifact, Run, Source, Writer
 from gitprov.policy.findings import Findings
 from gitprov.store.environment_trees import EnvironmentTrees
 from gitprov.store.ledger import Entry, StoredRecord, read_entries
 from gitprov.store.libgit2 import LibgitObjects
+from gitprov.store.listings import Listing
+from gitprov.store.listings import Place as ListingPlace
 from gitprov.store.messages import has_controls, runs_named
 from gitprov.store.objects import ObjectReader, decode_commit, decode_tree
+from gitprov.store.payload import LISTING
 from gitprov.store.refs import LEDGER, PAYLOAD, list_refs, parse_shard, unreadable_refs
 from gitprov.store.store import Store
 
@@ -55,6 +58,7 @@ class _Verification:
         )
         self._chains: dict[str, list[_Link]] = defaultdict(list)
         self._environments = EnvironmentTrees(self._reader)
+        self._listings: dict[ListingPlace, tuple[int, int]] = {}
         self._dropped_months = False
         refs = list_refs(store.repository.git, LEDGER, PAYLOAD)
         payload_tips = [oid for ref, oid in refs.items() if ref.startswith(PAYLOAD)]
@@ -232,7 +236,7 @@ class _Verification:
         named = {item.name: item.digest.get("sha256") for item in run.byproducts if item.name}
         for artifact in (*run.inputs, *run.outputs):
             if artifact.listing:
-                named[artifact.listing] = artifact.digest.get("sha256")
+                self._check_listing(run.id, artifact.listing, artifact)
         for name, digest in named.items():
             if digest is None:
                 continue
@@ -247,6 +251,29 @@ class _Verification:
                 self.findings.failed("payloads", subject, str(error))
             else:
                 self.findings.good("payloads")
+
+    def _check_listing(self, run_id: str, name: str, artifact: Artifact) -> None:
+        subject = f"{run_id}/{name}"
+        try:
+            digest = artifact.digest.get("sha256", b"")
+            if f"{LISTING}{digest.hex()}" != name:
+                raise IntegrityError("the listing has another name than its hash")
+            for tree in sorted(self._copies(run_id, name)):
+                listing = Listing(self._reader, tree, digest)
+                if listing.check(self._listings) != (artifact.size, artifact.file_count):
+                    raise IntegrityError("the listing has other sums than the record")
+        except ObjectMissing as error:
+            self.findings.unknown("payloads", subject, str(error))
+        except GitprovError as error:
+            self.findings.failed("payloads", subject, str(error))
+        else:
+            self.findings.good("payloads")
+
+    def _copies(self, run_id: str, name: str) -> set[str]:
+        found = self._payload.get((run_id, name), set())
+        if not found:
+            raise ObjectMissing("not in this clone; fetch it with: git prov pull --payload")
+        return found
 
     def _payload_copies(self, run_id: str, name: str) -> Iterator[bytes]:
         """Yield every content that is here under a name; one that differs is wrong anywhere."""

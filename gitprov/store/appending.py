@@ -104,7 +104,7 @@ class Appending:
             try:
                 self._write(ready)
             except GitFailed:
-                if not any(item.snapshot for item in ready):
+                if not any(item.snapshot or item.listings for item in ready):
                     raise
                 self._write(ready, careful=True)
 
@@ -144,7 +144,7 @@ class Appending:
         if anew:
             staging.add_entries(ready, self.end)
         staging.add_sources(ready, careful=careful or not anew)
-        staging.add_payload(ready)
+        staging.add_payload(ready, careful=careful or not anew)
         if anew:
             staging.add_notes(ready)
         return staging

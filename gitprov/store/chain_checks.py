@@ -4,12 +4,15 @@ Form, not truth: a chain that passes can be read, and reading it costs no more t
 For the ledger, `gitprov.store.entry_checks` does it. Specification: sections 4 and 10.2.
 """
 
+import re
 from collections.abc import Collection, Sequence
 
+from gitprov.codec.canonical import MAX_BYTES
 from gitprov.codec.compression import MAX_PAYLOAD_BYTES
 from gitprov.errors import MalformedRecord, ObjectMissing
 from gitprov.model.ids import is_id
 from gitprov.store.git import Git
+from gitprov.store.listings import FOLDER_PREFIX, NODE
 from gitprov.store.messages import has_controls
 from gitprov.store.objects import (
     MODE_FILE,
@@ -22,9 +25,11 @@ from gitprov.store.objects import (
 )
 from gitprov.store.repository import EMPTY_TREE
 
+_LISTING = re.compile(rb"listing-[0-9a-f]{64}")
+
 
 def check_payload(git: Git, reader: ObjectReader, commits: Sequence[str]) -> None:
-    """Check payload commits: folders named by runs, with plain files of bounded size in them.
+    """Check payload commits: folders named by runs, with plain files and listings in them.
 
     Raises MalformedRecord, and ObjectMissing where a part is not here. Reads trees only; contents
     are compared with the hashes in records whenever they are used. Each object is read once: a few
@@ -43,15 +48,41 @@ def check_payload(git: Git, reader: ObjectReader, commits: Sequence[str]) -> Non
                 raise MalformedRecord(f"payload {tree} holds {name!r}, which is no run")
             folders.add(folder.oid)
     files: set[str] = set()
+    listings: dict[str, None] = {}
     for oid in folders:
         for file in _tree(reader, oid):
+            if file.mode == MODE_TREE and _LISTING.fullmatch(file.name):
+                listings[file.oid] = None
+                continue
             if file.mode != MODE_FILE or b"/" in file.name or file.name in (b"", b".", b".."):
                 raise MalformedRecord(f"{file.name!r} in a payload is not a plain file")
             files.add(file.oid)
-    _check_sizes(git, sorted(files))
+    _check_sizes(git, sorted(files), MAX_PAYLOAD_BYTES)
+    _check_sizes(git, _nodes(reader, list(listings)), MAX_BYTES)
 
 
-def _check_sizes(git: Git, blobs: Sequence[str]) -> None:
+def _nodes(reader: ObjectReader, listings: Sequence[str]) -> list[str]:
+    """Return the nodes of listings, whose trees hold one each, and the folders below it."""
+    nodes: dict[str, None] = {}
+    seen, waiting = set(listings), list(listings)
+    while waiting:
+        oid = waiting.pop()
+        entries = _tree(reader, oid)
+        if [entry.name for entry in entries].count(NODE) != 1:
+            raise MalformedRecord(f"tree {oid} stands for no folder of a listing")
+        for entry in entries:
+            if entry.mode == MODE_TREE and entry.name.startswith(FOLDER_PREFIX):
+                if entry.oid not in seen:
+                    seen.add(entry.oid)
+                    waiting.append(entry.oid)
+            elif entry.mode == MODE_FILE and entry.name == NODE:
+                nodes[entry.oid] = None
+            else:
+                raise MalformedRecord(f"{entry.name!r} has no place in a listing (tree {oid})")
+    return list(nodes)
+
+
+def _check_sizes(git: Git, blobs: Sequence[str], limit: int) -> None:
     if not blobs:
         return
     answers = git.run(
@@ -63,7 +94,7 @@ def _check_sizes(git: Git, blobs: Sequence[str]) -> None:
         oid, kind, *size = answer.split()
         if not size:
             raise ObjectMissing(f"object {oid} of a payload is not in this clone; git fetch it")
-        if kind != "blob" or int(size[0]) > MAX_PAYLOAD_BYTES:
+        if kind != "blob" or int(size[0]) > limit:
             raise MalformedRecord(f"a payload holds a {kind} of {size[0]} bytes")
 
 

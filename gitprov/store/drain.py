@@ -161,6 +161,7 @@ def _with_files(journal: JournalRun, run: Run, data: bytes, snapshot: tuple[Obje
         snapshot,
         environment=journal.environment,
         payload=partial(payload_files, journal),
+        listings=journal.listings(),
     )
 
 

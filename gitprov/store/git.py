@@ -100,7 +100,7 @@ class Git:
     def run(
         self,
         *arguments: str,
-        stdin: bytes | None = None,
+        stdin: bytes | IO[bytes] | None = None,
         env: Mapping[str, str] | None = None,
         config: Sequence[str] = (),
         good: Sequence[int] = (0,),
@@ -114,16 +114,25 @@ class Git:
     def call(
         self,
         *arguments: str,
-        stdin: bytes | None = None,
+        stdin: bytes | IO[bytes] | None = None,
         env: Mapping[str, str] | None = None,
         config: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run git and return the finished process, whatever its exit status."""
+        """Run git and return the finished process, whatever its exit status.
+
+        A file that is given to it is read from its beginning.
+        """
+        given: dict[str, Any] = {"stdin": subprocess.DEVNULL}
+        if isinstance(stdin, bytes):
+            given = {"input": stdin}
+        elif stdin is not None:
+            stdin.flush()
+            os.lseek(stdin.fileno(), 0, os.SEEK_SET)
+            given = {"stdin": stdin}
         try:
             return subprocess.run(
                 self.argv(*arguments, config=config),
-                input=stdin,
-                stdin=subprocess.DEVNULL if stdin is None else None,
+                **given,
                 capture_output=True,
                 check=False,
                 cwd=self._folder(),

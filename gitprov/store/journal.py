@@ -6,8 +6,9 @@ One folder a run in `<common dir>/prov/journal/`, named by the run's id:
 - `alive`       locked and touched by the process that owns the run, while it lives
 - `events-…`    one file a process that contributes: parameters, metrics, inputs, … as frames
 - `environment/` the environment lock's files
-- `payload/…`   spooled files that become payload: the output, series, listings
-- `snapshot`    the objects of the snapshot, out of gc's reach
+- `payload/…`   spooled files that become payload: the output, series
+- `listings/…`  the objects of listings, one file each, out of gc's reach
+- `snapshot`    the objects of the snapshot, likewise
 - `finished`    empty until the run ends, then one frame with the finished document; once that is
                 durable, the run is acknowledged
 
@@ -16,11 +17,12 @@ Nothing is removed before the ledger has the run. Specification: section 9.
 
 import errno
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitprov.codec import canonical
 from gitprov.codec.canonical import Document
@@ -35,11 +37,25 @@ from gitprov.store.liveness import (
     is_dead,
     is_local,
 )
+from gitprov.store.object_file import ObjectFile, read_objects
 from gitprov.store.objects import Object
-from gitprov.store.snapshot_file import read_snapshot
 
 _STARTED, _ALIVE, _FINISHED = "started", "alive", "finished"
 _RETIRED = ".done-"
+# The sha256 of a listing, and the git tree that holds it.
+_LISTING = re.compile(r"([0-9a-f]{64})-([0-9a-f]{40})")
+
+
+class JournalListing(NamedTuple):
+    """A listing: its sha256 as text, the tree that holds it, and the file with its new objects."""
+
+    sha256: str
+    tree: str
+    path: Path
+
+    def objects(self) -> Iterator[Object]:
+        """Yield those of its objects that the repository may lack."""
+        yield from read_objects(self.path)
 
 
 class Journal:
@@ -54,6 +70,7 @@ class Journal:
         path = self.folder / run_id
         path.mkdir(parents=True)
         (path / "payload").mkdir()
+        (path / "listings").mkdir()
         return JournalRun(path, fsync=self._fsync)
 
     def open(self, run_id: str) -> "JournalRun":
@@ -112,7 +129,9 @@ class JournalRun:
     def size(self) -> int:
         """The bytes of its files, as far as they count when it is drained."""
         payload = (self.path / "payload").glob("*")  # gone where a removal was cut short
-        return sum(path.stat().st_size for path in (self.snapshot, *payload) if path.is_file())
+        listings = (self.path / "listings").glob("*")
+        files = (self.snapshot, *payload, *listings)
+        return sum(path.stat().st_size for path in files if path.is_file())
 
     @property
     def started(self) -> Document | None:
@@ -217,6 +236,16 @@ class JournalRun:
         for path in sorted(self.path.glob("events-*")):
             yield from decode_events(path.read_bytes())
 
+    def new_listing(self) -> "NewListing":
+        """Return what takes the objects of a listing that the repository may lack."""
+        return NewListing(self.path / "listings", fsync=self._fsync)
+
+    def listings(self) -> list[JournalListing]:
+        """Return the listings of the run."""
+        paths = sorted((self.path / "listings").glob("*"))
+        found = ((_LISTING.fullmatch(path.name), path) for path in paths)
+        return [JournalListing(match[1], match[2], path) for match, path in found if match]
+
     @property
     def snapshot(self) -> Path:
         """The file with the objects of the run's snapshot; absent where there is none."""
@@ -224,7 +253,7 @@ class JournalRun:
 
     def snapshot_objects(self) -> Iterator[Object]:
         """Yield the objects of the run's snapshot."""
-        yield from read_snapshot(self.snapshot)
+        yield from read_objects(self.snapshot)
 
     def discard(self) -> None:
         """Remove what there is of a run that could not begin, as far as that can be done."""
@@ -253,3 +282,24 @@ class JournalRun:
             raise StoreDamaged(
                 f"{self.path / name} is damaged ({error}); move the folder away to go on"
             ) from error
+
+
+class NewListing:
+    """A listing that is being written to the journal: it is there once `keep` is through."""
+
+    def __init__(self, folder: Path, *, fsync: bool) -> None:
+        self._folder = folder
+        self._fsync = fsync
+        self._objects = ObjectFile(folder / f"new-{os.getpid()}-{os.urandom(4).hex()}")
+
+    def add(self, kind: str, data: bytes) -> str:
+        """Take an object and return its name."""
+        return self._objects.add(kind, data)
+
+    def keep(self, sha256: bytes, tree: str) -> None:
+        """Say what the listing is, once all of its objects are there."""
+        self._objects.keep(self._folder / f"{sha256.hex()}-{tree}", fsync=self._fsync)
+
+    def discard(self) -> None:
+        """Forget what was taken, unless it is kept."""
+        self._objects.discard()

@@ -70,6 +70,15 @@ class ObjectReader(Protocol):
         """Let go of processes and files; the reader is not used again."""
 
 
+def present(git: Git, oids: Iterable[str]) -> set[str]:
+    """Return those of some objects that are in the repository."""
+    asked = "".join(f"{oid}\n" for oid in oids).encode()
+    if not asked:
+        return set()
+    answers = git.run("cat-file", "--batch-check", stdin=asked).decode().splitlines()
+    return {answer.split()[0] for answer in answers if not answer.endswith(" missing")}
+
+
 def object_id(kind: str, data: bytes) -> str:
     """Return the SHA-1 name of an object."""
     header = f"{kind} {len(data)}\0".encode()

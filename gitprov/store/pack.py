@@ -6,11 +6,12 @@ is added, a ref is moved, and only then the protection goes (`Written.release`).
 """
 
 import hashlib
+import tempfile
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from gitprov.errors import GitFailed
 from gitprov.store.consolidation import remember_pack, remembered_packs
@@ -33,6 +34,10 @@ _LEVEL = 4
 _TINY = 128
 _ATTEMPTS = 4
 _KEEP_MESSAGE = "gitprov: being linked"
+# So much is held in memory; more goes to a file.
+_HELD_BYTES = 16 << 20
+_CHUNK_BYTES = 1 << 20
+_HEADER_BYTES = 12
 
 # A folder's content by name: a blob's bytes, a sub-folder, or the id of an object that is there.
 Files = Mapping[str, "bytes | Files | Existing"]
@@ -61,18 +66,28 @@ class PackBuilder:
     """Objects to be written together. Adding one twice costs nothing."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, bytes] = {}
+        self._names: set[str] = set()
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._file: IO[bytes] | None = None
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return len(self._names)
+
+    def __contains__(self, oid: str) -> bool:
+        return oid in self._names
 
     def add(self, kind: str, data: bytes) -> str:
         """Add an object and return its name."""
         oid = object_id(kind, data)
-        if oid not in self._objects:
+        if oid not in self._names:
+            self._names.add(oid)
             level = _LEVEL if len(data) > _TINY else 0
-            packed = zlib.compress(data, level)
-            self._objects[oid] = _entry_header(_TYPES[kind], len(data)) + packed
+            entry = _entry_header(_TYPES[kind], len(data)) + zlib.compress(data, level)
+            self._held.append(entry)
+            self._held_bytes += len(entry)
+            if self._held_bytes > _HELD_BYTES:
+                self._put_down()
         return oid
 
     def add_commit(self, commit: Commit) -> str:
@@ -99,27 +114,50 @@ class PackBuilder:
         With `strict`, git checks their form and that what they refer to is there. Raises GitFailed
         where git does not take them; nothing is stored then.
         """
-        if not self._objects:
+        if not self._names:
             return Written(common_dir, None)
-        header = b"PACK" + (2).to_bytes(4, "big") + len(self._objects).to_bytes(4, "big")
-        checksum = hashlib.sha1(header, usedforsecurity=False)
-        for entry in self._objects.values():
-            checksum.update(entry)
-        name = checksum.hexdigest()
+        pack, name = self._packed()
         # Before git makes its `.keep` file, which tells nothing where git dies at it.
         remember_pack(common_dir, name, fsync=fsync)
-        pack = b"".join([header, *self._objects.values(), checksum.digest()])
         _index(git, pack, strict=strict, fsync=fsync)
         if fsync:
             sync_folders([common_dir / "objects" / "pack"])
         return Written(common_dir, name)
+
+    def _put_down(self) -> None:
+        """Write what is held to a file that nobody else sees."""
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 -- it is gone with the builder
+            self._file.write(self._header())  # has its number once all are there
+        self._file.writelines(self._held)
+        self._held, self._held_bytes = [], 0
+
+    def _packed(self) -> tuple[bytes | IO[bytes], str]:
+        """Return the pack and the checksum at its end."""
+        checksum = hashlib.sha1(self._header(), usedforsecurity=False)
+        if self._file is None:
+            for entry in self._held:
+                checksum.update(entry)
+            pack = b"".join([self._header(), *self._held, checksum.digest()])
+            return pack, checksum.hexdigest()
+        self._put_down()
+        self._file.seek(0)
+        self._file.write(self._header())
+        self._file.seek(_HEADER_BYTES)
+        while chunk := self._file.read(_CHUNK_BYTES):
+            checksum.update(chunk)
+        self._file.write(checksum.digest())
+        return self._file, checksum.hexdigest()
+
+    def _header(self) -> bytes:
+        return b"PACK" + (2).to_bytes(4, "big") + len(self._names).to_bytes(4, "big")
 
 
 def _keep_file(common_dir: Path, name: str) -> Path:
     return common_dir / "objects" / "pack" / f"pack-{name}.keep"
 
 
-def _index(git: Git, pack: bytes, *, strict: bool, fsync: bool) -> None:
+def _index(git: Git, pack: bytes | IO[bytes], *, strict: bool, fsync: bool) -> None:
     """Let git take a pack in."""
     arguments = ["--stdin", f"--keep={_KEEP_MESSAGE}", *(["--strict"] if strict else [])]
     config = syncing(fsync=fsync)

@@ -6,18 +6,28 @@ whatever is read is compared with it. Specification: section 4.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 
 from gitprov.codec.compression import compress, decompress
-from gitprov.errors import IntegrityError, MalformedRecord, ObjectMissing, PayloadMissing
+from gitprov.errors import (
+    GitprovError,
+    IntegrityError,
+    MalformedRecord,
+    ObjectMissing,
+    PayloadMissing,
+)
+from gitprov.model.ids import short
 from gitprov.store.journal import JournalRun
-from gitprov.store.objects import ObjectReader, decode_commit, decode_tree
+from gitprov.store.listings import Listing
+from gitprov.store.objects import ObjectReader, TreeEntry, decode_commit, decode_tree
 from gitprov.store.pack import Files
 
 OUTPUT_LOG = "output.log"
 OUTPUT_TAIL = "tail.txt"
 SERIES = "series"
+# What the name of a listing begins with; its sha256 follows.
+LISTING = "listing-"
 
 # What a payload file is: its role and media type, by name.
 PAYLOAD_ROLES = {
@@ -50,24 +60,51 @@ def read_payload(
     IntegrityError where nothing that it has under this name is what the manifest says.
     """
     found = False
-    for blob, packed in _candidates(reader, tips, run_id, name):
-        found = True
-        with suppress(MalformedRecord):
-            data = decompress(blob) if packed else blob
+    forms = {name.encode(): False, f"{name}.zst".encode(): True}
+    for file in _candidates(reader, tips, run_id, forms):
+        with suppress(MalformedRecord, ObjectMissing):
+            blob = reader.read(file.oid).data
+            found = True
+            data = decompress(blob) if forms[file.name] else blob
             if hashlib.sha256(data).digest() == sha256:
                 return data
     if found:
         raise IntegrityError(f"the payload {name} of run {run_id} does not match its hash")
-    raise PayloadMissing(
-        f"{name} of run {run_id[:8]} is not in this clone; fetch it with: git prov pull --payload"
+    raise _missing(run_id, name)
+
+
+def open_listing(reader: ObjectReader, tips: list[str], run_id: str, name: str) -> Listing:
+    """Return a listing of a run, looked for in the same way; raise PayloadMissing, IntegrityError.
+
+    That its first node has the hash in its name was seen; each other is compared as it is read.
+    """
+    try:
+        sha256 = bytes.fromhex(name.removeprefix(LISTING))
+    except ValueError as error:
+        raise IntegrityError(f"run {run_id} names a listing that cannot be one") from error
+    wrong: GitprovError | None = None
+    for file in _candidates(reader, tips, run_id, {name.encode()}):
+        listing = Listing(reader, file.oid, sha256)
+        try:
+            listing.read(listing.top)
+        except (MalformedRecord, IntegrityError, ObjectMissing) as error:
+            wrong = error
+        else:
+            return listing
+    raise wrong or _missing(run_id, name)
+
+
+def _missing(run_id: str, name: str) -> PayloadMissing:
+    return PayloadMissing(
+        f"{name} of run {short(run_id)} is not in this clone; fetch it with: git prov pull "
+        f"--payload"
     )
 
 
 def _candidates(
-    reader: ObjectReader, tips: list[str], run_id: str, name: str
-) -> Iterator[tuple[bytes, bool]]:
-    """Walk the chains for the run's folder, newest first, and yield its files of this name."""
-    forms = {name.encode(): False, f"{name}.zst".encode(): True}
+    reader: ObjectReader, tips: list[str], run_id: str, names: Container[bytes]
+) -> Iterator[TreeEntry]:
+    """Walk the chains for the run's folder, newest first, and yield what has one of these names."""
     waiting, seen = list(tips), set(tips)
     while waiting:
         oid = waiting.pop()
@@ -77,11 +114,9 @@ def _candidates(
             continue
         with suppress(ObjectMissing, MalformedRecord):
             for folder in decode_tree(reader.read(commit.tree).data):
-                if folder.name != run_id.encode():
-                    continue
-                for file in decode_tree(reader.read(folder.oid).data):
-                    if file.name in forms:
-                        yield reader.read(file.oid).data, forms[file.name]
+                if folder.name == run_id.encode():
+                    found = decode_tree(reader.read(folder.oid).data)
+                    yield from (entry for entry in found if entry.name in names)
         for parent in commit.parents:
             if parent not in seen:
                 seen.add(parent)

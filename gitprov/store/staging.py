@@ -10,17 +10,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gitprov.codec.records import encode_record, file_name
-from gitprov.errors import GitprovError
+from gitprov.errors import GitFailed, GitprovError, StoreDamaged
 from gitprov.model.ids import new_id, short
 from gitprov.model.ledger import START_SCHEMA, Start, Tip
 from gitprov.model.rewrite import REWRITE_SCHEMA, Rewrite
 from gitprov.model.run import RUN_SCHEMA, Agent, Run
 from gitprov.model.wording import run_line
+from gitprov.store.journal import JournalListing
 from gitprov.store.ledger import ENVIRONMENT
 from gitprov.store.messages import entry_message, person, rewrite_message
 from gitprov.store.notes import stage_notes
-from gitprov.store.objects import MODE_TREE, Commit, Object, decode_commit
+from gitprov.store.objects import MODE_TREE, Commit, Object, decode_commit, present
 from gitprov.store.pack import Existing, Files, PackBuilder, Written
+from gitprov.store.payload import LISTING
 from gitprov.store.refs import NOTES, Area, Shard, parse_shard
 from gitprov.store.repository import EMPTY_TREE
 from gitprov.store.store import Store
@@ -42,6 +44,7 @@ class Ready:
     snapshot: tuple[Object, ...]
     environment: Callable[[], Mapping[str, bytes]]
     payload: Callable[[], Files]
+    listings: Sequence[JournalListing] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,15 +198,41 @@ class Staging:
         walk = self._git.call("rev-list", "--objects", "--quiet", oid, "--not", "--all")
         return walk.returncode == 0
 
-    def add_payload(self, ready: Sequence[Ready]) -> None:
-        """Stage what is kept apart from the ledger."""
-        folders = {item.run.id: item.payload() for item in ready}
+    def add_payload(self, ready: Sequence[Ready], *, careful: bool) -> None:
+        """Stage what is kept apart from the ledger.
+
+        `careful` is for when git refused to write the batch: listings are then written apart.
+        """
+        listings = self._listings(ready, careful=careful)
+        folders: dict[str, Files] = {}
+        for item in ready:
+            trees = {
+                f"{LISTING}{found.sha256}": Existing(MODE_TREE, found.tree)
+                for found in item.listings
+                if found.tree in listings
+            }
+            folders[item.run.id] = {**item.payload(), **trees}
         folders = {run_id: files for run_id, files in folders.items() if files}
         if folders:
             ref = self._ref("payload")
             tip = self._place.refs.get(ref)
             tree = self._pack.add_tree(folders)
             self.moves[ref] = (tip, self._chain(tip, tree, (), ready, "payload"))
+
+    def _listings(self, ready: Sequence[Ready], *, careful: bool) -> set[str]:
+        """Stage the objects of listings; return the trees that are whole.
+
+        Parts that were in the repository when a listing was made may be gone since.
+        """
+        listings = {found.tree: found for item in ready for found in item.listings}
+        for found in listings.values():
+            pack = PackBuilder() if careful else self._pack
+            with suppress(GitFailed, StoreDamaged):
+                _add_all(pack, found.objects())
+                if careful:
+                    self._written.append(self._stored(pack))
+        others = [tree for tree in listings if tree not in self._pack]
+        return (listings.keys() - set(others)) | present(self._git, others)
 
     def _chain(
         self, tip: str | None, tree: str, more: Iterable[str], ready: Sequence[Ready], what: str

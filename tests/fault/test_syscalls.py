@@ -129,6 +129,8 @@ def _changes(trace: Path, top: Path) -> Iterator[str]:
         if found is None or (found["name"] == "openat" and not _TO_WRITE.search(found["rest"])):
             continue
         path = top / (found["file"] or found["path"])
-        by_command = path.name in {"out.txt", "metrics.lines"} and found["name"] != "unlink"
+        by_command = (
+            path.name in {"out.txt", "pid.txt", "metrics.lines"} and found["name"] != "unlink"
+        )
         if path.is_relative_to(top) and not by_command:
             yield found["name"]

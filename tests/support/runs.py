@@ -2,20 +2,24 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gitprov.codec.documents import to_document
 from gitprov.codec.environments import environment_digest
 from gitprov.codec.records import decode_record
 from gitprov.model.ids import new_id
 from gitprov.model.run import RUN_SCHEMA, Run
+from gitprov.recorder.contribution import Contribution
 from gitprov.store.drain import drain
 from gitprov.store.journal import JournalRun
 from gitprov.store.ledger import StoredRecord, list_entries, read_entries
 from gitprov.store.refs import LEDGER, list_refs
 from gitprov.store.store import Store
 from gitprov.store.writer import shard_of
+from tests.support.repositories import Clone
 
 STARTED_NS = 1_700_000_000_000_000_000
 
@@ -113,3 +117,29 @@ def copy_repository(store: Store, path: Path) -> Store:
 def loose_object(store: Store, oid: str) -> Path:
     """Return the path of a loose object."""
     return Path(os.path.join(store.repository.common_dir, "objects", oid[:2], oid[2:]))  # noqa: PTH118
+
+
+def record_data(store: Store, *names: str) -> str:
+    """Record a run that has read this data, and return its id."""
+    store.repository.require_writable()
+    journal = store.journal.create(new_id())
+    top = store.repository.require_work_tree()
+    contribution = Contribution(journal, top)
+    found = contribution.add_data("inputs", names, cwd=top)
+    document = manifest(journal.id, inputs=[to_document(item) for item in found.artifacts])
+    journal.begin({"manifest": document})
+    journal.finish({"manifest": document})
+    drain(store)
+    return journal.id
+
+
+def unpack(clone: Clone) -> None:
+    """Turn all packs into loose objects."""
+    folder = clone.path / ".git" / "objects" / "pack"
+    for pack in folder.glob("*.pack"):
+        data = pack.read_bytes()
+        for path in folder.glob(f"{pack.stem}*"):
+            path.unlink()
+        subprocess.run(
+            ["git", "unpack-objects", "-q"], cwd=clone.path, input=data, check=True, timeout=60
+        )

@@ -22,8 +22,13 @@ from tests.support.repositories import Clone, clean_environment
 from tests.support.servers import bare_repository
 from tests.support.tracer import Fault, Traced, Watch, trace
 
-SCRIPT = 'echo words; echo loss=0.5 >> "$GITPROV_METRICS"; echo result > out.txt; exit 3'
-RECORDED = ("run", "-t", "now", "-i", "data.csv", "-o", "out.txt", "--", "sh", "-c", SCRIPT)
+SCRIPT = (
+    'echo words; echo loss=0.5 >> "$GITPROV_METRICS"; echo result > out.txt; '
+    "echo $$ > results/of/pid.txt; exit 3"
+)
+# Files, and folders whose listings are made at the start and at the end.
+_DATA = ("-i", "data.csv", "-i", "data", "-o", "out.txt", "-o", "results")
+RECORDED = ("run", "-t", "now", *_DATA, "--", "sh", "-c", SCRIPT)
 _SERVERS = frozenset({"git-receive-pack", "git-upload-pack"})
 _SECONDS = 30.0
 
@@ -89,11 +94,18 @@ class Scenario:
     reaches: str = "clone"
 
 
+def _write_data(clone: Clone) -> None:
+    clone.write("data.csv", "1,2\n")
+    clone.write("data/a", "a\n")
+    clone.write("data/sub/b", "b\n")
+    clone.write("results/of/earlier", "")
+
+
 def _base(folder: Path) -> Clone:
     """Make a clone with a remote, one published run, and changes that are not committed."""
     bare_repository(folder / "remote")
     clone = Clone.make(folder / "clone")
-    clone.write("data.csv", "1,2\n")
+    _write_data(clone)
     clone.commit("data")
     clone.git("remote", "add", "origin", str(folder / "remote"))
     clone.git("push", "--quiet", "--set-upstream", "origin", "main")
@@ -112,8 +124,7 @@ def _prepare_run(folder: Path) -> None:
 
 
 def _prepare_first_run(folder: Path) -> None:
-    clone = Clone.make(folder / "clone")
-    clone.write("data.csv", "1,2\n")
+    _write_data(Clone.make(folder / "clone"))
 
 
 def _prepare_push(folder: Path) -> None:

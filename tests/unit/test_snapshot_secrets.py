@@ -16,9 +16,9 @@ import pytest
 from gitprov.capture.secrets.scanner import Scanner
 from gitprov.capture.source import capture_source
 from gitprov.model.run import Omission, Source
+from gitprov.store.object_file import read_objects
 from gitprov.store.objects import object_id
 from gitprov.store.repository import Repository
-from gitprov.store.snapshot_file import read_snapshot
 from tests.support.repositories import Clone
 from tests.support.secrets import aws_key_id, github_token, password, private_key
 
@@ -44,7 +44,7 @@ class Captured:
         self.source: Source = found.source
         self.store = workspace / "unpacked"
         self._clone = clone
-        for item in read_snapshot(workspace / "snapshot"):
+        for item in read_objects(workspace / "snapshot"):
             oid = object_id(item.type, item.data)
             loose = self.store / oid[:2] / oid[2:]
             loose.parent.mkdir(parents=True, exist_ok=True)

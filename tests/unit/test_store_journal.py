@@ -14,8 +14,8 @@ from gitprov.errors import StoreDamaged
 from gitprov.model.ids import new_id
 from gitprov.store.journal import Journal, JournalRun
 from gitprov.store.liveness import current_process, is_local
+from gitprov.store.object_file import write_objects
 from gitprov.store.objects import Object
-from gitprov.store.snapshot_file import write_snapshot
 from tests.support.repositories import clean_environment
 
 EVENTS = [{"event": "params", "params": {"number": number}} for number in range(4)]
@@ -190,7 +190,7 @@ def test_damaged_files_are_named(run: JournalRun) -> None:
 def test_snapshot_objects(run: JournalRun) -> None:
     assert list(run.snapshot_objects()) == []
     objects = [Object("blob", b"a\0b\0c"), Object("tree", b""), Object("commit", b"c" * 1000)]
-    write_snapshot(run.snapshot, objects, fsync=True)
+    write_objects(run.snapshot, objects, fsync=True)
     assert list(run.snapshot_objects()) == objects
     whole = run.snapshot.read_bytes()
     for damaged in (
@@ -203,6 +203,59 @@ def test_snapshot_objects(run: JournalRun) -> None:
         run.snapshot.write_bytes(damaged)
         with pytest.raises(StoreDamaged, match="is damaged"):
             list(run.snapshot_objects())
+
+
+class TestListings:
+    def test_what_is_kept_is_listed(self, run: JournalRun) -> None:
+        assert run.listings() == []
+        new = run.new_listing()
+        blob, tree = new.add("blob", b"node"), new.add("tree", b"")
+        assert run.listings() == []
+        new.keep(bytes(32), tree)
+        new.discard()
+        (kept,) = run.listings()
+        assert (kept.sha256, kept.tree) == ("00" * 32, tree)
+        assert list(kept.objects()) == [Object("blob", b"node"), Object("tree", b"")]
+        assert blob != tree
+
+    def test_what_is_not_kept_is_not(self, run: JournalRun) -> None:
+        new = run.new_listing()
+        new.add("blob", b"node")
+        new.discard()
+        run.new_listing().add("blob", b"of a process that died")
+        assert run.listings() == []
+
+    def test_several_at_once(self, run: JournalRun) -> None:
+        """Processes that join a run have listings of their own."""
+        news = [run.new_listing() for _ in range(3)]
+        for number, new in enumerate(news):
+            new.add("blob", b"%d" % number)
+        for number, new in enumerate(news):
+            new.keep(bytes([number]) * 32, "0" * 40)
+        found = [[item.data for item in kept.objects()] for kept in run.listings()]
+        assert found == [[b"0"], [b"1"], [b"2"]]
+
+    def test_the_same_twice(self, run: JournalRun) -> None:
+        for _ in range(2):
+            new = run.new_listing()
+            new.add("blob", b"node")
+            new.keep(bytes(32), "0" * 40)
+        assert len(run.listings()) == 1
+
+    def test_they_count_for_a_batch(self, run: JournalRun) -> None:
+        before = run.size
+        new = run.new_listing()
+        new.add("blob", os.urandom(100_000))
+        new.keep(bytes(32), "0" * 40)
+        assert run.size - before > 100_000
+
+    def test_after_the_run_is_gone(self, run: JournalRun) -> None:
+        new = run.new_listing()
+        run.discard()
+        with pytest.raises(FileNotFoundError):
+            new.keep(bytes(32), "0" * 40)
+        with pytest.raises(FileNotFoundError):
+            run.new_listing()
 
 
 def test_interrupt_while_the_file_is_written_leaves_the_old_one(run: JournalRun) -> None:

@@ -2,11 +2,13 @@
 
 import random
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from gitprov.errors import GitFailed
+from gitprov.store import pack as pack_module
 from gitprov.store.consolidation import listed_packs
 from gitprov.store.objects import MODE_TREE, Commit, object_id
 from gitprov.store.pack import Existing, PackBuilder, release_leftovers
@@ -82,6 +84,67 @@ def test_thousands_of_objects(repository: Repository) -> None:
         "cat-file", "--batch-check", stdin="".join(f"{oid}\n" for oid in oids).encode()
     )
     assert known.count(b" blob ") == len(oids)
+
+
+@pytest.mark.parametrize("held", [0, 1, 100, 10_000])
+def test_large_packs_go_through_a_file(
+    clone: Clone, repository: Repository, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    noise = random.Random(held)  # noqa: S311 -- the same noise each time
+    contents = [noise.randbytes(number) for number in range(300)] + [bytes(1 << 20), b"again"]
+
+    def build() -> tuple[PackBuilder, list[str]]:
+        pack = PackBuilder()
+        oids = [pack.add("blob", data) for data in [*contents, b"again"]]
+        tree = pack.add_tree({"sub": {"file": b"content"}})
+        return pack, [*oids, pack.add_commit(Commit(tree, (), AUTHOR, AUTHOR, b"packed\n"))]
+
+    in_memory, oids = build()
+    expected = in_memory.write(repository.git, repository.common_dir)
+    expected.release()
+    other = Clone.make(clone.path.parent / "other", commit=False)
+    theirs = Repository.discover(other.path)
+    monkeypatch.setattr(pack_module, "_HELD_BYTES", held)
+    spilt, again = build()
+    assert again == oids
+    assert (len(spilt), oids[0] in spilt) == (len(in_memory), True)
+    written = spilt.write(theirs.git, theirs.common_dir)
+    # The name is the checksum of the whole: every byte is the same.
+    assert written.name == expected.name
+    written.release()
+    other.git("update-ref", "refs/heads/packed", oids[-1])
+    assert other.git("fsck", "--strict", "--no-dangling") == ""
+    assert [cat_file(theirs, "blob", oid) for oid in oids[: len(contents)]] == contents
+
+
+def test_large_pack_that_is_refused_is_read_anew_each_time(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack_module, "_HELD_BYTES", 100)
+    pack = PackBuilder()
+    for number in range(100):
+        pack.add("blob", b"%d" % number)
+    pack.add_commit(Commit("12" * 20, (), AUTHOR, AUTHOR, b"of no tree\n"))
+    with pytest.raises(GitFailed):
+        pack.write(repository.git, repository.common_dir)
+    assert not list((repository.common_dir / "objects" / "pack").glob("*.pack"))
+    assert keep_files(repository) == []
+
+
+def test_memory_stays_below_what_is_packed(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack_module, "_HELD_BYTES", 1 << 20)
+    noise = random.Random(1)  # noqa: S311
+    tracemalloc.start()
+    try:
+        pack = PackBuilder()
+        for _ in range(32):
+            pack.add("blob", noise.randbytes(1 << 20))
+        pack.write(repository.git, repository.common_dir, strict=False).release()
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_nothing_to_write(repository: Repository) -> None:

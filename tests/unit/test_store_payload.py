@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from gitprov.errors import IntegrityError, PayloadMissing
+from gitprov.errors import IntegrityError, MalformedRecord, PayloadMissing
 from gitprov.store.drain import drain
-from gitprov.store.pack import PackBuilder
-from gitprov.store.payload import read_payload
+from gitprov.store.objects import MODE_TREE
+from gitprov.store.pack import Existing, PackBuilder
+from gitprov.store.payload import open_listing, read_payload
 from gitprov.store.refs import PAYLOAD, list_refs
 from gitprov.store.store import Store
-from tests.support.chains import entry
+from tests.support.chains import entry, write_pack
+from tests.support.listings import Objects
 from tests.support.repositories import Clone
-from tests.support.runs import finish, record
+from tests.support.runs import finish, record, record_data, runs
 
 SHORT, LONG = b"short\n", b"line of a log\n" * 5000
 
@@ -118,3 +120,52 @@ def test_folder_that_is_none(store: Store) -> None:
     with pytest.raises(PayloadMissing):
         read_payload(store.objects, [tip], run_id, "output.log", sha256(SHORT))
     assert len(PackBuilder()) == 0
+
+
+class TestListings:
+    @pytest.fixture
+    def run_id(self, store: Store) -> str:
+        folder = store.repository.require_work_tree() / "data"
+        folder.mkdir()
+        (folder / "a").write_bytes(b"a")
+        return record_data(store, "data")
+
+    def name(self, store: Store) -> str:
+        (run,) = runs(store)
+        (artifact,) = run.inputs
+        assert artifact.listing
+        return artifact.listing
+
+    def test_is_opened(self, store: Store, run_id: str) -> None:
+        listing = open_listing(store.objects, tips(store), run_id, self.name(store))
+        assert [path for path, _ in listing.items()] == [b"a"]
+
+    def test_the_good_one_of_several(self, store: Store, run_id: str) -> None:
+        """A stranger has another under the same name, in a commit that comes first."""
+        name = self.name(store)
+        objects = Objects()
+        other = objects.folder({b"b": b"b"})
+        pack = PackBuilder()
+        for found in objects.found.values():
+            pack.add(found.type, found.data)
+        write_pack(store, pack)
+        for content in (
+            Existing(MODE_TREE, other.tree), {"node": b"garbage"}, {}, b"a file",
+        ):  # fmt: skip
+            tip = entry(store, {run_id: {name: content}}, message=b"forged\n")
+            for order in ([tip, *tips(store)], [*tips(store), tip]):
+                listing = open_listing(store.objects, order, run_id, name)
+                assert [path for path, _ in listing.items()] == [b"a"]
+            with pytest.raises((IntegrityError, MalformedRecord)):
+                open_listing(store.objects, [tip], run_id, name)
+
+    def test_absent(self, store: Store, run_id: str) -> None:
+        with pytest.raises(PayloadMissing, match="git prov pull --payload"):
+            open_listing(store.objects, [], run_id, self.name(store))
+        with pytest.raises(PayloadMissing):
+            open_listing(store.objects, tips(store), run_id, "listing-" + "00" * 32)
+
+    @pytest.mark.parametrize("name", ["listing-", "listing-xyz", "listing-0", "", "output.log"])
+    def test_name_that_no_listing_has(self, store: Store, run_id: str, name: str) -> None:
+        with pytest.raises((IntegrityError, PayloadMissing)):
+            open_listing(store.objects, tips(store), run_id, name)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from gitprov.capture.secrets.commitments import commitment
 from gitprov.codec.records import Decoded
 from gitprov.errors import PayloadMissing
-from gitprov.store.payload import read_payload
+from gitprov.store.payload import open_listing, read_payload
 from gitprov.store.refs import PAYLOAD, list_refs
 from gitprov.store.store import Store
 
@@ -31,7 +31,7 @@ def opened(store: Store, run: Decoded, value: bytes, salt: bytes) -> list[str]:
         if found == digest or (isinstance(found, str) and any(one in found for one in commitments))
     ]
     for name, data in _payload(store, run):
-        if any(one.encode() in data for one in commitments):
+        if name not in places and any(one.encode() in data for one in commitments):
             places.append(name)
     return places
 
@@ -58,8 +58,16 @@ def _is_raw(value: Any, place: str) -> bool:
 
 def _payload(store: Store, run: Decoded) -> Iterator[tuple[str, bytes]]:
     tips = list(list_refs(store.repository.git, PAYLOAD).values())
-    listings = [(item.listing, item) for item in (*run.record.inputs, *run.record.outputs)]
-    for name, item in [*((item.name, item) for item in run.record.byproducts), *listings]:
-        if name and (sha256 := item.digest.get("sha256")):
+    for item in run.record.byproducts:
+        if item.name and (sha256 := item.digest.get("sha256")):
             with suppress(PayloadMissing):
-                yield name, read_payload(store.objects, tips, run.record.id, name, sha256)
+                yield (
+                    item.name,
+                    read_payload(store.objects, tips, run.record.id, item.name, sha256),
+                )
+    for item in (*run.record.inputs, *run.record.outputs):
+        if item.listing:
+            with suppress(PayloadMissing):
+                listing = open_listing(store.objects, tips, run.record.id, item.listing)
+                for path, found in listing.items():
+                    yield item.listing, path + b"\n" + (found.target or b"")

@@ -4,6 +4,7 @@ By today's rules, whatever they were when it was recorded. What commits add to t
 is looked at; merges add nothing. Files above 16 MiB are not looked at, and are named.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from gitprov.codec.compression import decompress
 from gitprov.model.ids import short
 from gitprov.store.environment_trees import EnvironmentTrees
 from gitprov.store.ledger import StoredRecord, list_entries, read_entries
+from gitprov.store.listings import nodes
 from gitprov.store.objects import MODE_TREE, decode_commit, decode_tree
 from gitprov.store.publishing import seen_at
 from gitprov.store.refs import KEEP, LEDGER, PAYLOAD
@@ -51,6 +53,7 @@ class Unpublished:
         self._published = []
         if remote is not None:
             self._published = seen_at(store, remote, self._refs)
+        self._listings: set[str] = set()
         self.unread: list[str] = []
 
     def secrets(self) -> Iterator[FoundSecret]:
@@ -90,11 +93,21 @@ class Unpublished:
                 run = f"run {short(folder.name.decode('ascii', 'replace'))}"
                 for file in decode_tree(reader.read(folder.oid).data):
                     name = file.name.decode("ascii", "replace")
+                    if file.mode == MODE_TREE:
+                        yield from self._in_listing(f"{run}, {name}", file.oid)
+                        continue
                     data = reader.read(file.oid).data
                     if name.endswith(_ZSTD):
                         data = decompress(data)
                     name = name.removesuffix(_ZSTD)
                     yield from self._in_file(f"{run}, {name}", name, data)
+
+    def _in_listing(self, place: str, tree: str) -> Iterator[FoundSecret]:
+        """Yield the secrets in names, and in what links say, of nodes that have not come up."""
+        for node in nodes(self._store.objects, [tree], self._listings):
+            words = [word for item in node.items for word in (item.name, item.target) if word]
+            text = "\n".join(map(os.fsdecode, words))
+            yield from (FoundSecret(place, found.kind) for found in self._redactor.find(text))
 
     def _in_sources(self) -> Iterator[FoundSecret]:
         reader = self._store.objects
