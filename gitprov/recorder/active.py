@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gitprov.capture.command_line import command_of
 from gitprov.capture.data import CapturedData, capture_data
+from gitprov.capture.data.options import DataOptions, with_digests
 from gitprov.capture.environment import capture_environment
 from gitprov.capture.environment.without_secrets import without_secrets
 from gitprov.capture.hardware import capture_hardware
@@ -39,7 +40,7 @@ from gitprov.model.run import (
 )
 from gitprov.model.wording import printable
 from gitprov.recorder.assembly import Ending, assemble
-from gitprov.recorder.contribution import Contribution
+from gitprov.recorder.contribution import DIGESTS, Contribution
 from gitprov.recorder.encodable import encodable_document
 from gitprov.recorder.fitting import fitted
 from gitprov.store.journal import JournalRun
@@ -61,16 +62,21 @@ class Request:
     inputs: Sequence[str] = ()
     entrypoint: str | None = None
     part_of: str | None = None
+    data: DataOptions = field(default_factory=DataOptions)
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
 class ActiveRun:
     """A run under way. `started` holds what is known of it; `contribution` adds to it."""
 
-    def __init__(self, store: Store, contribution: Contribution, started: Document) -> None:
+    def __init__(
+        self, store: Store, contribution: Contribution, started: Document, inputs: CapturedData
+    ) -> None:
         self.store = store
         self.contribution = contribution
         self.started = started
+        # Those that it was started with.
+        self.inputs = inputs
 
     @property
     def id(self) -> str:
@@ -97,9 +103,23 @@ class ActiveRun:
         started_ns = time.time_ns()
         journal = journal or store.journal.create(new_id())
         redactor = redactor_for(store.repository, os.environ)
-        contribution = Contribution(journal, store.repository.work_tree, redactor=redactor)
+        options = with_digests(request.data, store.repository.config)
+        contribution = Contribution(
+            journal, store.repository.work_tree, redactor=redactor, data=options
+        )
         try:
-            manifest, data = _first_manifest(store, journal.path, request, cwd, redactor)
+            manifest = _first_manifest(store, journal.path, request, cwd, redactor)
+            data = capture_data(
+                request.inputs,
+                role="inputs",
+                cwd=cwd,
+                top=store.repository.work_tree,
+                journal=journal,
+                redactor=redactor,
+                options=options,
+            )
+            if data.missing:
+                manifest["missing"] = {**data.missing, **manifest.get("missing", {})}
             if commit := manifest.get("source", {}).get("commit"):
                 pin(store.repository, journal.path, journal.id, commit, fsync=store.fsync)
             manifest["id"] = journal.id
@@ -108,7 +128,7 @@ class ActiveRun:
             environment = _capture_environment(store, request, cwd, manifest, redactor)
             journal.write_environment(environment)
             manifest = fitted(encodable_document(_redacted(manifest, redactor)))
-            started = {"manifest": manifest}
+            started = {"manifest": manifest, DIGESTS: list(options.algorithms)}
             _check(manifest)
             journal.begin(started)
             contribution.add_captured("inputs", data)
@@ -120,7 +140,7 @@ class ActiveRun:
                 left = f"{error}; what was begun stays in {journal.path}"
                 raise RepositoryReadOnly(left) from error
             raise
-        return cls(store, contribution, started)
+        return cls(store, contribution, started, data)
 
     def finish(self, ending: Ending) -> Run:
         """Acknowledge the run; on return it is in the journal for good.
@@ -157,17 +177,16 @@ class ActiveRun:
 
 def _first_manifest(
     store: Store, workspace: Path, request: Request, cwd: Path, redactor: Redactor
-) -> tuple[Document, CapturedData]:
-    """Return what can be said before the command starts, and the inputs."""
+) -> Document:
+    """Return what can be said before the command starts, but for the inputs."""
     repository = store.repository
     captured = _source_or_reason(store, workspace, redactor)
     agent, missing_agent = capture_agent(repository.config, os.environ)
     hardware, missing_hardware = capture_hardware()
     top = repository.work_tree
-    data = capture_data(request.inputs, role="inputs", cwd=cwd, top=top, redactor=redactor)
     command = command_of(request.argv, cwd, top, request.entrypoint)
     missing = {**captured.missing, **missing_agent, **missing_hardware}
-    missing |= {**data.missing, **request.missing}
+    missing |= request.missing
     if command.cwd is None:
         missing["command.cwd"] = "the command runs outside the work tree"
     manifest: Document = {
@@ -188,7 +207,7 @@ def _first_manifest(
     }.items():
         if value:
             manifest[name] = value
-    return manifest, data
+    return manifest
 
 
 def _source_or_reason(store: Store, workspace: Path, redactor: Redactor) -> CapturedSource:

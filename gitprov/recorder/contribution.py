@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gitprov.capture.data import CapturedData, capture_data
+from gitprov.capture.data.options import DataOptions
 from gitprov.capture.reported import (
     Point,
     flatten,
@@ -32,6 +33,8 @@ from gitprov.recorder.encodable import encodable_document
 from gitprov.store.journal import JournalRun
 
 _METRICS_LINES = "metrics.lines"
+# What the journal says, at the start, of the digests that data is to have.
+DIGESTS = "digests"
 
 StrPath = str | os.PathLike[str]
 T = TypeVar("T")
@@ -43,8 +46,9 @@ class Contribution:
     """Write access to a run's journal.
 
     `top` is the work tree that paths are relative to, `rank` this process's place in a distributed
-    job, `redactor` what keeps secrets out, of this process's making where none is given. Once the
-    run has ended, adding to it raises RunStateError.
+    job, `redactor` what keeps secrets out, of this process's making where none is given, `data` how
+    inputs and outputs are captured, as the run was started with where it is not given. Once the run
+    has ended, adding to it raises RunStateError.
     """
 
     def __init__(
@@ -54,17 +58,28 @@ class Contribution:
         *,
         rank: int = 0,
         redactor: Redactor | None = None,
+        data: DataOptions | None = None,
     ) -> None:
         self.journal = journal
         self.top = top
         self.rank = rank
         self._given = redactor
+        self._given_data = data
         self._names: dict[str, str] = {}
 
     @cached_property
     def redactor(self) -> Redactor:
         """What keeps secrets out of what is added."""
         return self._given or redactor_at(self.journal.prov_dir, self.top, os.environ)
+
+    @cached_property
+    def data(self) -> DataOptions:
+        """How inputs and outputs are captured."""
+        if self._given_data is not None:
+            return self._given_data
+        started = self.journal.started or {}
+        algorithms = started.get(DIGESTS, DataOptions().algorithms)
+        return DataOptions(algorithms=tuple(algorithms))
 
     def add_params(self, params: Mapping[str, Any]) -> None:
         """Add parameters; nested maps get dotted names, later values win."""
@@ -105,19 +120,30 @@ class Contribution:
         return [self.redactor.text(line) for line in found if isinstance(line, str)]
 
     def add_data(
-        self, role: str, names: Iterable[StrPath], *, cwd: Path, seen: Seen = "declared"
+        self,
+        role: str,
+        names: Iterable[StrPath],
+        *,
+        cwd: Path,
+        seen: Seen = "declared",
+        options: DataOptions | None = None,
     ) -> CapturedData:
         """Hash inputs or outputs (`role`) and add them; return what was found."""
         found = capture_data(
-            names, role=role, cwd=cwd, top=self.top, seen=seen, redactor=self.redactor
+            names,
+            role=role,
+            cwd=cwd,
+            top=self.top,
+            journal=self.journal,
+            seen=seen,
+            redactor=self.redactor,
+            options=options or self.data,
         )
         self.add_captured(role, found)
         return found
 
     def add_captured(self, role: str, found: CapturedData) -> None:
         """Add artifacts that are hashed already."""
-        for digest, listing in found.listings.items():
-            self.journal.payload(f"listing-{digest}").write_bytes(listing)
         for some in _batched(found.artifacts):
             artifacts = [to_document(artifact) for artifact in some]
             self._append({"event": "artifacts", "role": role, "artifacts": artifacts})

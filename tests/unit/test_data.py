@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,13 +13,11 @@ import fsspec
 import pytest
 
 from gitprov.capture.data import CapturedData, capture_data
-from gitprov.capture.secrets.allowed import Allowed
-from gitprov.capture.secrets.commitments import commitment
-from gitprov.capture.secrets.redaction import Redactor
-from gitprov.capture.secrets.scanner import Scanner
-from gitprov.codec.listings import encode_listing
+from gitprov.capture.data.options import DataOptions
+from gitprov.model.ids import new_id
 from gitprov.model.run import Artifact
-from tests.support.secrets import github_token
+from gitprov.store.journal import JournalRun
+from tests.support.repositories import Clone
 
 
 def sha256(data: bytes) -> bytes:
@@ -29,13 +26,22 @@ def sha256(data: bytes) -> bytes:
 
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
-    folder = tmp_path.resolve() / "top"
-    folder.mkdir()
-    return folder
+    return Clone.make(tmp_path.resolve() / "top", commit=False).path
 
 
-def capture(top: Path, *names: str | Path, cwd: Path | None = None) -> CapturedData:
-    return capture_data(names, role="inputs", cwd=cwd or top, top=top)
+def journal_of(top: Path) -> JournalRun:
+    """Return the folder of a new run."""
+    store = Clone(top).store()
+    store.repository.require_writable()
+    return store.journal.create(new_id())
+
+
+def capture(
+    top: Path, *names: str | Path, cwd: Path | None = None, options: DataOptions | None = None
+) -> CapturedData:
+    return capture_data(
+        names, role="inputs", cwd=cwd or top, top=top, journal=journal_of(top), options=options
+    )
 
 
 def one(top: Path, name: str | Path, cwd: Path | None = None) -> Artifact:
@@ -82,7 +88,7 @@ class TestFiles:
 
     def test_without_a_work_tree(self, top: Path) -> None:
         (top / "file").write_bytes(b"x")
-        found = capture_data(["file"], role="inputs", cwd=top, top=None)
+        found = capture_data(["file"], role="inputs", cwd=top, top=None, journal=journal_of(top))
         assert found.artifacts[0].uri == (top / "file").as_uri()
 
     def test_names_that_are_not_utf8(self, top: Path) -> None:
@@ -123,21 +129,6 @@ class TestAbsent:
         assert absent(top, "pipe")[1] == "neither a file nor a folder"
         assert absent(top, "/dev/null")[0].uri == "file:///dev/null"
 
-    def test_a_folder_that_holds_such(self, top: Path) -> None:
-        (top / "folder").mkdir()
-        os.mkfifo(top / "folder/pipe")
-        assert "neither a file nor a link" in absent(top, "folder")[1]
-
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-    def test_what_may_not_be_read(self, top: Path) -> None:
-        (top / "file").write_bytes(b"x")
-        (top / "file").chmod(0)
-        (top / "folder/closed").mkdir(parents=True)
-        (top / "folder/closed").chmod(0)
-        assert absent(top, "file")[1] == "Permission denied"
-        assert absent(top, "folder")[1] == "Permission denied"
-        (top / "folder/closed").chmod(0o755)
-
     def test_the_others_are_hashed_all_the_same(self, top: Path) -> None:
         (top / "file").write_bytes(b"x")
         found = capture(top, "gone", "file", "*.none")
@@ -146,79 +137,34 @@ class TestAbsent:
         assert found.missing["inputs.*.none"] == "no file matches"
 
 
-class TestFolders:
-    def test_every_file_below_counts(self, top: Path) -> None:
-        folder = top / "folder"
-        (folder / "deep/er").mkdir(parents=True)
-        (folder / "a").write_bytes(b"a")
-        (folder / "deep/er/b").write_bytes(b"bb")
-        (folder / os.fsdecode(b"caf\xe9")).write_bytes(b"ccc")
-        (folder / "deep/tool").write_bytes(b"#!")
-        (folder / "deep/tool").chmod(0o755)
-        (folder / "link").symlink_to("a")
-        (folder / "up").symlink_to("..")
-        (folder / "dangling").symlink_to("nowhere")
-        (folder / ".git").mkdir()
-        (folder / ".git/config").write_bytes(b"not data")
-        found = capture(top, "folder/")
-        assert found.missing == {}
-        [artifact] = found.artifacts
+class TestDigests:
+    def test_more_than_one(self, top: Path) -> None:
+        (top / "file").write_bytes(b"x")
+        options = DataOptions(algorithms=("md5", "sha256"))
+        (artifact,) = capture(top, "file", options=options).artifacts
+        md5 = hashlib.md5(b"x", usedforsecurity=False).digest()
+        assert artifact.digest == {"md5": md5, "sha256": sha256(b"x")}
 
-        def file(path: str | bytes, data: bytes, mode: int = 0o644) -> dict[str, object]:
-            digest = {"sha256": sha256(data)}
-            return {"path": path, "size": len(data), "mode": mode, "digest": digest}
+    def test_blake3_instead(self, top: Path) -> None:
+        blake3 = pytest.importorskip("blake3")
+        (top / "file").write_bytes(b"x")
+        (artifact,) = capture(top, "file", options=DataOptions(algorithms=("blake3",))).artifacts
+        assert artifact.digest == {"blake3": blake3.blake3(b"x").digest()}
 
-        def link(path: str, target: str) -> dict[str, object]:
-            return {"path": path, "mode": 0o120000, "target": target}
-
-        listing = encode_listing(
-            [
-                file("a", b"a"), file("deep/er/b", b"bb"), file(b"caf\xe9", b"ccc"),
-                file("deep/tool", b"#!", 0o755), link("link", "a"), link("up", ".."),
-                link("dangling", "nowhere"),
-            ]
-        )  # fmt: skip
-        digest = sha256(listing)
-        assert artifact == Artifact(
-            kind="tree",
-            path="folder",
-            size=8,
-            file_count=7,
-            digest={"sha256": digest},
-            listing=f"listing-{digest.hex()}",
-        )
-        assert found.listings == {digest.hex(): listing}
-
-    def test_equal_content_is_an_equal_digest(self, top: Path) -> None:
-        for name, order in (("one", "abc"), ("two", "cba")):
-            (top / name).mkdir()
-            for letter in order:
-                (top / name / letter).write_text(letter)
-        os.utime(top / "two/a", (1, 1))
-        found = capture(top, "one", "two")
-        assert found.artifacts[0].digest == found.artifacts[1].digest
-        assert len(found.listings) == 1
-
-    def test_any_change_is_another_digest(self, top: Path) -> None:
+    @pytest.mark.parametrize("name", ["small", "large", "folder"])
+    def test_digest_that_there_is_not(self, top: Path, name: str) -> None:
+        (top / "small").write_bytes(b"x")
+        (top / "large").write_bytes(bytes(1 << 20))
         (top / "folder").mkdir()
-        file = top / "folder/file"
-        file.write_text("x")
-        digests = [one(top, "folder").digest["sha256"]]
-        for change in (
-            lambda: file.write_text("y"),
-            lambda: file.chmod(0o755),
-            lambda: file.rename(top / "folder/other"),
-            lambda: (top / "folder/link").symlink_to("a"),
-        ):
-            change()
-            digests.append(one(top, "folder").digest["sha256"])
-        assert len(set(digests)) == 5
+        found = capture(top, name, options=DataOptions(algorithms=("crc32",)))
+        assert "there is no digest 'crc32'" in found.missing[f"inputs.{name}"]
+        assert found.artifacts[0].digest == {}
 
-    def test_an_empty_folder(self, top: Path) -> None:
+    def test_name_that_was_given(self, top: Path) -> None:
+        (top / "file").write_bytes(b"x")
         (top / "folder").mkdir()
-        artifact = one(top, "folder")
-        assert (artifact.size, artifact.file_count) == (0, 0)
-        assert artifact.digest == {"sha256": sha256(b"")}
+        found = capture(top, "file", "folder", "gone", options=DataOptions(name="train"))
+        assert [artifact.name for artifact in found.artifacts] == ["train"] * 3
 
 
 class TestGlobs:
@@ -242,6 +188,13 @@ class TestGlobs:
         assert [item.path for item in capture(top, pattern).artifacts] == paths
         assert [item.path for item in capture(top, f"{top}/{pattern}").artifacts] == paths
 
+    def test_one_that_cannot_be_read_does_not_hide_the_others(self, top: Path) -> None:
+        os.mkfifo(top / "aa.csv")
+        found = capture(top, "*.csv")
+        assert [item.path for item in found.artifacts] == ["[1].csv", "a.csv", "aa.csv", "b.csv"]
+        assert [bool(item.digest) for item in found.artifacts] == [True, True, False, True]
+        assert found.missing == {"inputs.aa.csv": "neither a file nor a folder"}
+
 
 class Handler(BaseHTTPRequestHandler):
     """Serves one file, and refuses another."""
@@ -253,7 +206,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", "4")
         self.end_headers()
-        self.wfile.write(b"1,2\n")
+        if self.command == "GET":
+            self.wfile.write(b"1,2\n")
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -285,7 +239,7 @@ class TestRemote:
         )
         artifact, reason = absent(top, "memory://bucket/gone")
         assert (artifact.kind, artifact.uri) == ("remote", "memory://bucket/gone")
-        assert "cannot read it" in reason
+        assert "there is nothing at memory://bucket/gone" in reason
 
     def test_http(self, top: Path, server: str) -> None:
         found = capture(top, f"{server}/data.csv", f"{server}/secret")
@@ -294,7 +248,7 @@ class TestRemote:
         if find_spec("aiohttp"):  # what fsspec reads http with; no dependency of ours
             assert first.digest == {"sha256": sha256(b"1,2\n")}
         else:
-            assert "needs a driver" in found.missing[f"inputs.{server}/data.csv"]
+            assert "pip install aiohttp" in found.missing[f"inputs.{server}/data.csv"]
         assert second.digest == {}
         assert f"inputs.{server}/secret" in found.missing
 
@@ -321,25 +275,3 @@ class TestRemote:
         found = capture(top, uri)
         assert found.artifacts[0].uri == "nosuch://reader@host/path"
         assert "hunter2" not in repr(found)
-
-
-def test_a_listing_holds_no_secret(top: Path) -> None:
-    token = github_token()
-    for name in (f"data/{token}/part.csv", "data/fine.csv"):
-        (top / name).parent.mkdir(parents=True, exist_ok=True)
-        (top / name).write_text("1\n")
-    (top / "data" / "link").symlink_to(f"https://ada:{token}@hub.internal/")
-    redactor = Redactor(Scanner(Allowed()), lambda: bytes(32))
-    found = capture_data(["data"], role="inputs", cwd=top, top=top, redactor=redactor)
-    (listing,) = found.listings.values()
-    assert found.artifacts[0].digest == {"sha256": sha256(listing)}
-    assert token.encode() not in listing
-    stands = commitment(bytes(32), token)
-    assert listing.count(stands.encode()) == 2
-    assert b"fine.csv" in listing
-    assert redactor.found == {"inputs.listing": "GitHub Token"}
-    # What holds none is as it would be without anybody looking.
-    shutil.rmtree(top / "data" / token)
-    (top / "data" / "link").unlink()
-    plain = capture_data(["data"], role="inputs", cwd=top, top=top)
-    assert capture_data(["data"], role="inputs", cwd=top, top=top, redactor=redactor) == plain

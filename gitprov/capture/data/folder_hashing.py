@@ -1,0 +1,171 @@
+"""The first pass over folders: what has changed since it was hashed last is hashed."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from gitprov.capture.data.folder_scan import Redact, Scan, Scanner, estimated_sizes
+from gitprov.capture.data.progress import Progress
+from gitprov.capture.data.stat_cache import CachedFolder, StatCache
+from gitprov.capture.hashing import size_and_mode, sizes_and_modes, sum_of_sizes
+from gitprov.capture.hashing.worker import Answer, Request
+
+_FILES_A_REQUEST = 256
+_BYTES_A_REQUEST = 16 << 20
+
+
+class Engine(Protocol):
+    """What hashes files: answers come in the order of the requests."""
+
+    def hash(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        """Yield the answers to requests."""
+
+
+class FolderHashing:
+    """Hashes what has changed in folders; what it finds is in the cache at once."""
+
+    def __init__(
+        self,
+        cache: StatCache,
+        redact: Redact | None,
+        found: Callable[[Scan], None],
+        progress: Progress | None,
+    ) -> None:
+        self._cache = cache
+        self._found = found
+        self._scanner = Scanner(self._is_known, redact, follow_links=cache.follow_links)
+        self._progress = progress
+
+    @property
+    def left_out(self) -> dict[bytes, str]:
+        """What is not in the listing, and why."""
+        return self._scanner.left_out
+
+    def run(self, top: bytes, engine: Engine) -> None:
+        """Hash what has changed since it was hashed last; tell of each folder that is found.
+
+        Raises OSError where the topmost folder cannot be read.
+        """
+        asked: deque[tuple[Request, _Hashing]] = deque()
+        for found in engine.hash(self._changed(top, asked)):
+            request, folder = asked.popleft()
+            if self._progress is not None:
+                self._progress.add(sum_of_sizes(found.stats))
+            for name, why in found.failed.items():
+                self.left_out[os.path.join(request.folder, name)] = why
+            folder.add([name for name in request.names if name not in found.failed], found)
+            if folder.is_complete:
+                self._cache.put(folder.key, folder.hashed())
+
+    def _changed(self, top: bytes, asked: "deque[tuple[Request, _Hashing]]") -> Iterator[Request]:
+        """Go through the folders, and ask for the files whose stat is not what it was."""
+        for scan in self._scanner.scans(top):
+            self._found(scan)
+            if self._progress is not None:
+                self._progress.check()
+            cached = self._cache.get(scan.key) or CachedFolder()
+            names, stats = _ended(scan.names), b"".join(scan.stats)
+            if (cached.names, cached.stats) == (names, stats) and cached.sha256:
+                self._tell(scan.size)
+                continue
+            same, changed = self._divided(scan, cached)
+            requests = [
+                Request(scan.path, part, size, self._cache.algorithms)
+                for part, size in _parts(scan, changed)
+            ]
+            folder = _Hashing(scan.key, same, len(requests), self._cache.width)
+            if not requests:  # there are none, or some are gone
+                self._cache.put(scan.key, folder.hashed())
+            for request in requests:
+                asked.append((request, folder))
+                yield request
+
+    def _is_known(self, key: bytes) -> bool:
+        return self._cache.get(key) is not None
+
+    def _divided(
+        self, scan: Scan, cached: CachedFolder
+    ) -> tuple[dict[bytes, tuple[bytes, bytes]], list[bytes]]:
+        """Return the files that are what they were, and the names of the others."""
+        if not scan.stats:
+            return {}, scan.names
+        known = cached.known(self._cache.width)
+        same: dict[bytes, tuple[bytes, bytes]] = {}
+        changed = []
+        for name, stat in zip(scan.names, scan.stats, strict=True):
+            before = known.get(name)
+            if before is not None and before[0] == stat:
+                same[name] = before
+                self._tell(size_and_mode(stat)[0])
+            else:
+                changed.append(name)
+        return same, changed
+
+    def _tell(self, size: int) -> None:
+        if self._progress is not None:
+            self._progress.add(size)
+
+
+class _Hashing:
+    """A folder, or a part of one, whose files are being hashed; `key` is what it is known by."""
+
+    def __init__(
+        self, key: bytes, same: dict[bytes, tuple[bytes, bytes]], requests: int, width: int
+    ) -> None:
+        self.key = key
+        self._same = same
+        self._width = width
+        self._left = requests
+        self._found: list[CachedFolder] = []
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all answers have come."""
+        return not self._left
+
+    def add(self, names: list[bytes], found: Answer) -> None:
+        """Take the next answer, and the names that it speaks of."""
+        self._found.append(CachedFolder(_ended(names), found.stats, found.digests))
+        self._left -= 1
+
+    def hashed(self) -> CachedFolder:
+        """Return the folder with all its files."""
+        if not self._same:  # in the order of their names already
+            return CachedFolder(
+                b"".join([part.names for part in self._found]),
+                b"".join([part.stats for part in self._found]),
+                b"".join([part.digests for part in self._found]),
+            )
+        files = dict(self._same)
+        for part in self._found:
+            files |= part.known(self._width)
+        ordered = sorted(files.items())
+        return CachedFolder(
+            _ended(name for name, _ in ordered),
+            b"".join([stat for _, (stat, _) in ordered]),
+            b"".join([digest for _, (_, digest) in ordered]),
+        )
+
+
+def _parts(scan: Scan, names: Sequence[bytes]) -> Iterator[tuple[list[bytes], int]]:
+    """Yield files that are hashed together, and how large they are, as far as that is known."""
+    if scan.stats:
+        all_sizes = (size for size, _ in sizes_and_modes(b"".join(scan.stats)))
+        sizes = dict(zip(scan.names, all_sizes, strict=True))
+    else:
+        sizes = estimated_sizes(scan.path, names)
+    part: list[bytes] = []
+    size = 0
+    for name in names:
+        part.append(name)
+        size += sizes.get(name, 0)
+        if len(part) == _FILES_A_REQUEST or size > _BYTES_A_REQUEST:
+            yield part, size
+            part, size = [], 0
+    if part:
+        yield part, size
+
+
+def _ended(names: Iterable[bytes]) -> bytes:
+    return b"".join([name + b"\0" for name in names])

@@ -1,0 +1,185 @@
+"""The second pass over folders: nodes of the listing, from the deepest folder up.
+
+Those of folders in which nothing has changed are not made again.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gitprov.capture.data.folder_scan import Redact, Scan
+from gitprov.capture.data.stat_cache import CachedFolder, StatCache
+from gitprov.capture.hashing import sizes_and_modes
+from gitprov.capture.hashing.algorithms import split
+from gitprov.codec.listings import FILE, LINK, PROGRAM, SHA256, Item
+from gitprov.errors import InputError
+from gitprov.store.listings import Folder, add_folder, join_parts
+
+_OWNER_RUNS = 0o100
+
+# Takes type and content of a git object, and returns its name.
+Add = Callable[[str, bytes], str]
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is left to be done for a folder once its files are hashed."""
+
+    path: bytes
+    part: bytes | None
+    links: dict[bytes, bytes]
+    folders: list[bytes]
+    is_first: bool
+
+
+class NodeMaker:
+    """Makes the nodes of folders whose files are in the cache."""
+
+    def __init__(self, cache: StatCache, redact: Redact | None) -> None:
+        self._cache = cache
+        self._redact = redact
+        # Folders before what they hold, the parts of one in their order.
+        self._plans: dict[bytes, _Plan] = {}
+        self._last: bytes | None = None
+
+    def plan(self, scan: Scan) -> None:
+        """Take note of a folder, or of a part of one."""
+        is_first, self._last = scan.path != self._last, scan.path
+        self._plans[scan.key] = _Plan(scan.path, scan.part, scan.links, scan.folders, is_first)
+
+    def make(self, add: Add, reused: set[str] | None) -> Folder:
+        """Return the topmost folder; nodes that are not made again are added to `reused`.
+
+        With None, all are made.
+        """
+        made: dict[bytes, Folder] = {}
+        parts: dict[bytes, Folder] = {}
+        for key, plan in reversed(self._plans.items()):
+            folders = {name: made.pop(os.path.join(plan.path, name)) for name in plan.folders}
+            cached = self._cache.get(key)
+            if cached is None:
+                where = os.fsdecode(plan.path)
+                raise InputError(f"{where} was forgotten while it was captured; try again")
+            node = _Node(plan, folders, cached)
+            folder = node.known() if reused is not None else None
+            if folder is None:
+                folder = self._made(node, add)
+                self._cache.put(key, node.remembered(folder))
+            elif reused is not None:
+                reused.difference_update(below.tree for below in folders.values())
+                reused.add(folder.tree)
+            if plan.part is None:
+                made[plan.path] = folder
+                continue
+            parts[plan.part] = folder
+            if plan.is_first:
+                made[plan.path] = self._joined(plan.path, parts, add, reused)
+                parts = {}
+        return made.popitem()[1]
+
+    def _made(self, node: "_Node", add: Add) -> Folder:
+        items = self._files(node.cached)
+        items += [_link(name, target) for name, target in node.plan.links.items()]
+        items += [folder.item(name) for name, folder in node.folders.items()]
+        trees = {name: folder.tree for name, folder in node.folders.items()}
+        items, trees = self._without_secrets(items, trees)
+        return add_folder(add, sorted(items, key=_by_name), trees, depth=len(node.plan.part or b""))
+
+    def _joined(
+        self, path: bytes, parts: Mapping[bytes, Folder], add: Add, reused: set[str] | None
+    ) -> Folder:
+        """Return a folder of which these are the parts."""
+        key = path + b"\0*"
+        below = b"".join(b"%s%s" % (part, parts[part].sha256) for part in sorted(parts))
+        below = hashlib.sha256(below).digest()
+        cached = self._cache.get(key)
+        if reused is not None and cached and cached.below == below and cached.sha256:
+            reused.difference_update(part.tree for part in parts.values())
+            reused.add(str(cached.tree))
+            return Folder(cached.sha256, str(cached.tree), cached.size, cached.files)
+        folder = join_parts(add, parts)
+        made = CachedFolder(below=below, sha256=folder.sha256, tree=folder.tree)
+        self._cache.put(key, made._replace(size=folder.size, files=folder.files))
+        return folder
+
+    def _files(self, cached: CachedFolder) -> list[Item]:
+        algorithms, width = self._cache.algorithms, self._cache.width
+        rows = zip(
+            cached.names.split(b"\0")[:-1],
+            sizes_and_modes(cached.stats),
+            range(0, len(cached.digests), width),
+            strict=True,
+        )
+        return [
+            Item(
+                name,
+                PROGRAM if mode & _OWNER_RUNS else FILE,
+                size,
+                1,
+                split(algorithms, cached.digests[start : start + width]),
+            )
+            for name, (size, mode), start in rows
+        ]
+
+    def _without_secrets(
+        self, items: list[Item], trees: dict[bytes, str]
+    ) -> tuple[list[Item], dict[bytes, str]]:
+        """Return items and trees of folders, with commitments for secrets in names and targets."""
+        if self._redact is None:
+            return items, trees
+        said = self._redact(
+            [text for item in items for text in (item.name, item.target) if text is not None]
+        )
+        if not said:
+            return items, trees
+        redacted = []
+        for item in items:
+            target = said.get(item.target, item.target) if item.target is not None else None
+            name = said.get(item.name, item.name)
+            if target is None:
+                redacted.append(item._replace(name=name))
+            else:
+                redacted.append(_link(name, target))
+        return redacted, {said.get(name, name): tree for name, tree in trees.items()}
+
+
+@dataclass(slots=True)
+class _Node:
+    """What is needed for a node, and what the cache has of it."""
+
+    plan: _Plan
+    folders: dict[bytes, Folder]
+    cached: CachedFolder
+
+    def known(self) -> Folder | None:
+        """Return what was made of the same before, None where it was not the same."""
+        cached = self.cached
+        if cached.sha256 and cached.tree and cached.below == self._below():
+            return Folder(cached.sha256, cached.tree, cached.size, cached.files)
+        return None
+
+    def remembered(self, made: Folder) -> CachedFolder:
+        """Return what the cache is to have."""
+        return self.cached._replace(
+            below=self._below(),
+            sha256=made.sha256,
+            tree=made.tree,
+            size=made.size,
+            files=made.files,
+        )
+
+    def _below(self) -> bytes:
+        """Return what stands for all that is in it besides files."""
+        parts = [b"%s\0%s\0" % link for link in self.plan.links.items()]
+        parts += [b"%s/\0%s\0" % (name, folder.sha256) for name, folder in self.folders.items()]
+        return b"".join(parts)
+
+
+def _link(name: bytes, target: bytes) -> Item:
+    digest = {SHA256: hashlib.sha256(target).digest()}
+    return Item(name, LINK, 0, 1, digest, target)
+
+
+def _by_name(item: Item) -> bytes:
+    return item.name
