@@ -5,8 +5,10 @@ Each serves every bare repository below a folder, with pushes, and answers befor
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -49,7 +51,7 @@ def git_daemon(folder: Path) -> Iterator[str]:
             str(folder),
         ]
 
-    with _serving(command) as port:
+    with serving(command) as port:
         yield f"git://127.0.0.1:{port}"
 
 
@@ -70,9 +72,9 @@ def web_server(folder: Path) -> Iterator[str]:
                     port=port, folder=folder, own=own, passwords=passwords, git=_exec_path()
                 )
             )
-            return [_program("lighttpd"), "-D", "-f", str(config)]
+            return [program("lighttpd"), "-D", "-f", str(config)]
 
-        with _serving(command) as port:
+        with serving(command) as port:
             yield f"http://{_USER}:{_PASSWORD}@127.0.0.1:{port}"
 
 
@@ -95,9 +97,9 @@ def ssh_server(folder: Path) -> Iterator[str]:
         def command(port: int) -> list[str]:
             known.write_text(f"[127.0.0.1]:{port} {(own / 'host.pub').read_text()}")
             # The path must be absolute: sshd starts itself again for each connection.
-            return [_program("sshd"), "-D", "-f", str(config), "-p", str(port)]
+            return [program("sshd"), "-D", "-f", str(config), "-p", str(port)]
 
-        with _serving(command) as port, pytest.MonkeyPatch.context() as patch:
+        with serving(command) as port, pytest.MonkeyPatch.context() as patch:
             options = f"-i {own}/client -o IdentityAgent=none -o UserKnownHostsFile={known}"
             patch.setenv("GIT_SSH_COMMAND", f"ssh -F none -o BatchMode=yes {options}")
             yield f"ssh://127.0.0.1:{port}{folder}"
@@ -221,7 +223,12 @@ class _Backend(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _serving(command: Callable[[int], list[str]]) -> Iterator[int]:
+def serving(
+    command: Callable[[int], list[str]],
+    *,
+    patience: float = _START_SECONDS,
+    end: signal.Signals = signal.SIGTERM,
+) -> Iterator[int]:
     """Run a server on a free port, which may be taken before it has it; yields the port."""
     for _ in range(_ATTEMPTS):
         port = _free_port()
@@ -233,18 +240,22 @@ def _serving(command: Callable[[int], list[str]]) -> Iterator[int]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            if _answers(port, process):
+            if _answers(port, process, patience):
                 yield port
                 return
         finally:
-            process.terminate()
+            process.send_signal(end)
             process.wait(_START_SECONDS)
     raise AssertionError(f"{command(0)[0]} did not start")
 
 
-def _program(name: str) -> str:
-    """Return a program's path, which may be where only root looks; skip the test without it."""
-    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+def program(name: str) -> str:
+    """Return a program's path; skip the test without it.
+
+    It may be beside Python, or where only root looks.
+    """
+    own = Path(sys.executable).parent
+    found = shutil.which(name, path=f"{own}:{os.environ['PATH']}:/usr/sbin")
     if found is None:
         pytest.skip(f"needs {name}; scripts/install-system-packages installs it")
     return found
@@ -262,9 +273,9 @@ def _free_port() -> int:
         return port
 
 
-def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
+def _answers(port: int, process: subprocess.Popen[bytes], patience: float) -> bool:
     """Wait until somebody listens; say whether it is still our process that does."""
-    end = time.monotonic() + _START_SECONDS
+    end = time.monotonic() + patience
     while process.poll() is None and time.monotonic() < end:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             # Somebody else may have taken the port, and ours be about to give up.
