@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitprov.capture.partial_index import PartialIndex
+from gitprov.capture.pointer_files import POINTERS
 from gitprov.store.objects import ObjectReader, TreeEntry
 from gitprov.store.repository import Config
 
 _PLAIN_MODES = (0o100644, 0o100755)
-# How what stands in the repository for content that is kept elsewhere begins: git-lfs, git-annex,
-# git-fat.
-_POINTERS = (b"version https://git-lfs.github.com/spec/", b"/annex/objects/", b"#$# git-fat ")
 # What makes git write other bytes than it has stored; without a value, whatever value there is.
 _CONVERTING = {"eol": b"crlf", "filter": None, "ident": b"set"}
 _NO_VALUE = (b"unspecified", b"unset")
@@ -51,7 +49,7 @@ def losses(
     pointers = {
         path
         for path, blob in zip(asked, found, strict=True)
-        if blob is not None and blob.data.startswith(_POINTERS)
+        if blob is not None and blob.data.startswith(POINTERS)
     }
     # A pointer is not followed: its content may be far away.
     others = [path for path in asked if path not in pointers]
