@@ -98,6 +98,20 @@ class UnknownPath(GitprovError):
     exit_status = 26
 
 
+class UnknownData(GitprovError):
+    """No run has recorded data under this name, and nothing lies there now."""
+
+    code = "unknown-data"
+    exit_status = 27
+
+
+class DataUnavailable(GitprovError):
+    """The bytes of recorded data cannot be had any more, or not from here."""
+
+    code = "data-unavailable"
+    exit_status = 28
+
+
 class MalformedRecord(GitprovError):
     """Bytes that claim to be a record break the format."""
 

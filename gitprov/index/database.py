@@ -21,12 +21,12 @@ from gitprov.codec.records import decode_record
 from gitprov.errors import MalformedRecord
 from gitprov.model.rewrite import REWRITE_SCHEMA, Rewrite
 from gitprov.model.run import RUN_SCHEMA, Run
-from gitprov.model.wording import command_text
+from gitprov.model.wording import command_text, digest_text, encodable, place_text
 from gitprov.store.ledger import Entry, list_entries, read_entries
 from gitprov.store.refs import LEDGER, list_refs
 from gitprov.store.store import Store
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 _SCHEMA = """
 CREATE TABLE tips (ref TEXT PRIMARY KEY, oid TEXT NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -46,6 +46,14 @@ CREATE TABLE fields (
     run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
     name TEXT NOT NULL, number REAL, text TEXT
 );
+CREATE TABLE artifacts (
+    run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE, role TEXT NOT NULL,
+    place TEXT NOT NULL, name TEXT, kind TEXT NOT NULL, digest TEXT, size INTEGER, files INTEGER
+);
+CREATE INDEX artifacts_run ON artifacts (run);
+CREATE INDEX artifacts_place ON artifacts (place);
+CREATE INDEX artifacts_name ON artifacts (name);
+CREATE INDEX artifacts_digest ON artifacts (digest);
 CREATE TABLE rewrites (
     old TEXT NOT NULL, new TEXT, how TEXT NOT NULL, made_ns INTEGER NOT NULL, agent TEXT,
     record TEXT NOT NULL, entry TEXT NOT NULL
@@ -231,6 +239,10 @@ def _insert_run(connection: sqlite3.Connection, run: Run, blob: str, entry: str)
     connection.executemany(
         "INSERT INTO fields VALUES (?, ?, ?, ?)", [(number, *field) for field in _fields(run)]
     )
+    connection.executemany(
+        "INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [(number, *artifact) for artifact in _artifacts(run)],
+    )
 
 
 def _insert_rewrite(connection: sqlite3.Connection, rewrite: Rewrite, entry: str) -> None:
@@ -281,3 +293,11 @@ def _fields(run: Run) -> Iterable[tuple[str, float | None, str]]:
         yield f"metrics.{metric.name}", float(metric.value), str(metric.value)
     for tag in run.tags:
         yield "tag", None, tag
+
+
+def _artifacts(run: Run) -> Iterable[tuple[object, ...]]:
+    """Yield role, place, name, kind, digest, size and number of files of the data of a run."""
+    for role, artifacts in (("input", run.inputs), ("output", run.outputs)):
+        for item in artifacts:
+            place, name = encodable(place_text(item)), item.name and encodable(item.name)
+            yield role, place, name, item.kind, digest_text(item), item.size, item.file_count

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
-from gitprov.model.run import Artifact, Metric, Run
+from gitprov.model.run import Artifact, Metric, Run, Trace
 from gitprov.model.wording import (
     command_text,
     duration_text,
     number_text,
+    place_text,
+    plural,
     printable,
     size_text,
 )
@@ -16,6 +18,7 @@ from gitprov.views.style import Style
 
 _SHORT = 12
 _TAIL_LINES = 10
+_MAX_WORDS = 120
 
 
 def page(run: Run, style: Style, *, now_ns: int, tail: bytes | None = None) -> str:
@@ -124,19 +127,39 @@ def _recorded(run: Run) -> Iterator[tuple[str, str]]:
     yield "with", printable(run.recorder.purl)
     if run.writer:
         yield "writer", f"{run.writer.id[:_SHORT]}, its record {run.writer.sequence}"
+    if run.trace:
+        yield from _trace(run.trace)
     for item in run.byproducts:
         yield _artifact(item)
 
 
+def _trace(trace: Trace) -> Iterator[tuple[str, str]]:
+    """Say in two lines how the command was watched."""
+    count = trace.processes
+    processes = "" if count is None else f", {count} {'process' if count == 1 else 'processes'}"
+    yield "watched by", f"{trace.method}{processes}"
+    if trace.unseen:
+        words = "; ".join(map(printable, trace.unseen))
+        yield "not seen", words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]}…"
+
+
 def _artifact(item: Artifact) -> tuple[str, str]:
-    name = item.path if item.path is not None else item.uri or item.name or ""
+    place = place_text(item)
+    name = f"{item.name} ({place})" if item.name and item.name != place else place
     parts = []
     if item.file_count is not None:
-        parts.append(f"{item.file_count} files")
+        parts.append(plural(item.file_count, "file"))
     if item.size is not None:
         parts.append(size_text(item.size))
     parts += [f"{printable(kind)}:{digest.hex()[:16]}…" for kind, digest in item.digest.items()]
-    return printable(name), ", ".join(parts) or "not hashed"
+    if not item.digest:
+        parts.append("not hashed")
+    parts += [
+        f"{printable(field.removesuffix('.matches'))} says another: {printable(said[4:])}"
+        for field, said in item.remote.items()
+        if field.endswith(".matches") and said.startswith("no: ")
+    ]
+    return printable(name), ", ".join(parts)
 
 
 def _scalar(value: object) -> str:

@@ -190,7 +190,7 @@ class TestShow:
         page = empty.prov("show")
         for words in (
             f"run {run_id}\n", "    why\n", "failed (exit 2)", "tagged", "uncommitted, kept in",
-            "lr  0.1", "acc  0.5 (step 3)", "data  1 files, 2 B, sha256:", "none  not hashed",
+            "lr  0.1", "acc  0.5 (step 3)", "data  1 file, 2 B, sha256:", "none  not hashed",
             "outputs.none", "No such file or directory", "| printed", "Ada <ada@example.org>",
         ):  # fmt: skip
             assert words in page

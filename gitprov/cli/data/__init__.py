@@ -1,0 +1,19 @@
+"""`git prov data`: what data was when runs read or wrote it, and what has become of it."""
+
+from gitprov.cli.data import checking, comparing, listing, snapshot
+from gitprov.cli.terminal import verb
+
+app = verb()
+
+
+@app.callback()
+def data() -> None:
+    """Record data, and compare what was recorded with what is there.
+
+    Data is named as RUN:NAME, where it was recorded (last:data/train.csv, or a file in a folder:
+    last:data/images/1.png), or by its path or URI, as it is now.
+    """
+
+
+for module in (snapshot, checking, comparing, listing):
+    module.register(app)
