@@ -5,11 +5,13 @@ That is all that the program reads, if it did nothing but import before; who loo
 """
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
-from gitprov.capture.reads import Observer
+from gitprov.capture.reads import PAUSE, RESUME, Observer
 
 
 class OwnReads:
@@ -50,9 +52,18 @@ def own_reads() -> OwnReads | None:
     return _watched[0] if _watched else None
 
 
-def paused() -> AbstractContextManager[None]:
-    """Return a context in which what this thread does is ours, not the program's."""
-    return _watched[0].observer.paused() if _watched else nullcontext()
+@contextmanager
+def paused() -> Iterator[None]:
+    """Have what this thread does count as ours, not as the program's.
+
+    Under `git prov run --trace=audit` there is another observer, which hears of it by an event.
+    """
+    sys.audit(PAUSE)
+    try:
+        with _watched[0].observer.paused() if _watched else nullcontext():
+            yield
+    finally:
+        sys.audit(RESUME)
 
 
 def _work_tree() -> Path | None:

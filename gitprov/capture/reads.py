@@ -1,24 +1,25 @@
-"""Which files of a work tree a Python process reads, by its audit hook.
+"""Which files a Python process reads and writes, by its audit hook.
 
-Seen are the files that Python code opens for reading, the modules that it imports (the source,
-also where its compiled form is read), and links on the way to them. Not seen is what compiled code
-opens by itself, and what other processes read: where that may have happened, `Observer.gap` says
-so, and nothing can be claimed.
+Seen are the files that Python code opens, the modules that it imports (the source, also where its
+compiled form is read), and links on the way to them. Not seen is what compiled code opens by
+itself, and what other processes read: where that may have happened, `Observer.gap` says so, and
+nothing can be claimed.
 
 This file stands alone, for Python 3.8 and newer: it is loaded, without gitprov, into the programs
-under `git prov run --observe`, too. Whatever fails in a hook must not fail in the program.
+under `git prov run --trace=audit`, too. Whatever fails in a hook must not fail in the program.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from _thread import get_ident
 
 # Programs that are observed must not pay for the import of typing, nor of pathlib.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 MAX_PATHS = 10_000
@@ -27,9 +28,10 @@ _MAX_LINKS = 40
 # Packages, and modules of packages, whose compiled parts open no files but through Python.
 _QUIET = frozenset(
     """
-    _yaml bottleneck charset_normalizer contourpy greenlet kiwisolver lz4 markupsafe matplotlib
-    msgpack multidict numexpr numpy orjson pandas pydantic_core regex rpds scipy simplejson sklearn
-    ujson wrapt xxhash yaml yarl zstandard PIL._imaging PIL._imagingmath
+    _yaml aiohttp bottleneck charset_normalizer contourpy frozenlist greenlet kiwisolver lz4
+    markupsafe matplotlib msgpack multidict numexpr numpy orjson pandas propcache pydantic_core
+    regex rpds scipy simplejson sklearn ujson wrapt xxhash yaml yarl zstandard PIL._imaging
+    PIL._imagingmath
     """.split()
 )
 # Modules of Python's own that open files in C.
@@ -41,23 +43,38 @@ _SYSTEM_LIBRARIES = (
 )  # fmt: skip
 _EXTENSIONS = (".so", ".pyd", ".dylib")
 _NO_FOLDER = -1
+_MAX_GAPS = 20
+# Events by which a program of which gitprov is a part says that what follows is gitprov's own.
+PAUSE, RESUME = "gitprov.pause", "gitprov.resume"
 
 
 class Observer:
-    """The files below `top` that this process reads, from `start` on.
+    """The files below `top`, and below `roots`, that this process reads and writes from `start` on.
 
-    `tell` gets each thing that is found, once: ("read", path), ("gap", reason), and ("start",
-    program, argv) for each process that is started; where `alone`, that is a gap.
+    `tell` gets each thing that is found, once: ("read", path, time), ("wrote", path, time, change
+    time before; None where there was no file), ("wrote below", folder, time), ("read uri" or
+    "wrote uri", uri, time), ("gap", reason), and ("start", program, argv) for each process that is
+    started; where `alone`, that is a gap. Paths below `top` are relative to it; times are those of
+    one clock for all processes.
     """
 
     def __init__(
-        self, top: str, tell: Callable[..., None] | None = None, *, alone: bool = True
+        self,
+        top: str,
+        tell: Callable[..., None] | None = None,
+        *,
+        alone: bool = True,
+        roots: Sequence[str] = (),
     ) -> None:
         self.top = os.path.realpath(top)
         self.gap: str | None = None
         self._inside = self.top + os.sep
         self._tell = tell
         self._alone = alone
+        self._roots = tuple(os.path.realpath(root).rstrip(os.sep) + os.sep for root in roots)
+        self._gaps: set[str] = set()
+        # What was told of besides reads below the top.
+        self._told: set[tuple[str, str]] = set()
         # How often something was made before a path was read first; -1: it was not made here.
         self._reads: dict[str, int] = {}
         # How often something was made before a path was, and when it was modified before that.
@@ -67,12 +84,14 @@ class Observer:
         # Paths of which there is no more to say; most files are opened again and again.
         self._settled: set[str] = set()
         self._busy: set[int] = set()
+        self._pauses: dict[int, int] = {}
         prefixes = {os.path.realpath(path) for path in (sys.prefix, sys.base_prefix)}
         # Python's own folders, if they are below the top.
         self.prefixes = tuple(
             path[len(self._inside) :] + os.sep for path in prefixes if path.startswith(self._inside)
         )
-        self._handlers: Mapping[str, Callable[..., None]] = {
+        self._pythons_own = tuple(path + os.sep for path in prefixes)
+        self._handlers: dict[str, Callable[..., None]] = {
             "open": self._on_open,
             "import": self._on_import,
             "cpython.run_file": self._on_run_file,
@@ -81,12 +100,15 @@ class Observer:
             "os.chdir": self._on_chdir,
             "os.rename": self._on_rename,
             "os.link": self._on_link,
+            "os.truncate": self._on_truncate,
             "subprocess.Popen": self._on_process,
             "os.posix_spawn": self._on_spawn,
             "os.exec": self._on_exec,
             "os.system": self._on_system,
             "os.fork": self._on_fork,
             "os.forkpty": self._on_fork,
+            PAUSE: self._on_pause,
+            RESUME: self._on_pause,
         }
 
     def start(self) -> None:
@@ -114,17 +136,51 @@ class Observer:
         """Return the files that were read, without those that were made since and read after."""
         return [path for path, made in self._reads.items() if made < since]
 
+    def listen(self, event: str, handler: Callable[..., None]) -> None:
+        """Have a handler hear of an event; it may raise what it likes."""
+        self._handlers[event] = handler
+
     def miss(self, reason: str) -> None:
-        """Say why not all can be known; the first reason stands."""
+        """Say why not all can be known; the first reason stands, and some are told."""
         if self.gap is None:
             self.gap = reason
+        if reason not in self._gaps and len(self._gaps) < _MAX_GAPS:
+            self._gaps.add(reason)
             self._say("gap", reason)
+
+    def note_read(self, path: str) -> None:
+        """Note that a file was read, or all that is in a folder."""
+        if not os.path.isdir(path):
+            self._read(path)
+            return
+        for above, _, names in os.walk(path):
+            for name in names:
+                self._read(os.path.join(above, name))
+
+    def note_written(self, path: str) -> None:
+        """Note that a file is written anew."""
+        self._make(path)
+
+    def note_written_below(self, path: str) -> None:
+        """Note that files are written in a folder."""
+        place, _ = self._resolved(path)
+        name = self._name_of(place + os.sep)
+        if name is not None and self._is_news("wrote below", name):
+            self._say("wrote below", name, time.monotonic_ns())
+
+    def note_uri(self, what: str, uri: str) -> None:
+        """Note that what a URI names was "read" or "wrote"."""
+        if self._is_news(what, uri):
+            self._say(f"{what} uri", uri, time.monotonic_ns())
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         handler = self._handlers.get(event)
         if handler is None:
             return
         thread = get_ident()
+        if event in (PAUSE, RESUME):
+            self._pause(thread, 1 if event == PAUSE else -1)
+            return
         if thread in self._busy:
             return
         self._busy.add(thread)
@@ -134,6 +190,18 @@ class Observer:
             self.miss(f"a fault while observing: {type(error).__name__}")
         finally:
             self._busy.discard(thread)
+
+    def _on_pause(self, *_: object) -> None:
+        pass  # is heard also while others are not
+
+    def _pause(self, thread: int, more: int) -> None:
+        """Take what this thread does for gitprov's own, until it says otherwise as often."""
+        self._pauses[thread] = left = self._pauses.get(thread, 0) + more
+        if left > 0:
+            self._busy.add(thread)
+        else:
+            self._busy.discard(thread)
+            del self._pauses[thread]
 
     def _on_open(self, path: Any, mode: str | None, flags: int) -> None:
         if isinstance(path, int):  # open already
@@ -149,8 +217,12 @@ class Observer:
             if not mode and not os.path.isabs(name) and not os.path.lexists(name):
                 self._on_open_relative()
             self._read(_source_of(name))
-            if mode == "r" and name == path and len(self._settled) < MAX_PATHS:
+            if flags & os.O_ACCMODE != os.O_RDONLY:
+                self._write(name)
+            elif mode == "r" and name == path and len(self._settled) < MAX_PATHS:
                 self._settled.add(name)
+        else:
+            self._write(name)
 
     def _on_open_relative(self) -> None:
         """Take note of what only looks like a path, but for folders that are walked through."""
@@ -186,18 +258,27 @@ class Observer:
         if path.startswith("file:"):
             self.miss("a database was opened by a URI")
         elif path and path != ":memory:":
-            self._read(path)
+            if os.path.lexists(path):
+                self._read(path)
+            self._write(path)
 
     def _on_rename(self, old: Any, new: Any, *folders: int) -> None:
         self._on_link(old, new, *folders)
         self._make(os.fsdecode(new), certainly=True)
 
-    def _on_link(self, old: Any, _new: Any, *folders: int) -> None:
+    def _on_link(self, old: Any, new: Any, *folders: int) -> None:
         """Take what was at the old place for read: it can be, at the new one."""
         if any(folder != _NO_FOLDER for folder in folders):
             self.miss("a file was moved relative to another folder")
-        elif self._read(os.fsdecode(old)) and os.path.isdir(old):
+            return
+        self._write(os.fsdecode(new))
+        if self._read(os.fsdecode(old)) and os.path.isdir(old):
             self.miss("a folder was moved")
+            self.note_written_below(os.fsdecode(new))
+
+    def _on_truncate(self, path: Any, _length: int) -> None:
+        if not isinstance(path, int):
+            self._write(os.fsdecode(path))
 
     def _on_system(self, command: Any) -> None:
         self._on_process("/bin/sh", ["sh", "-c", command])
@@ -232,10 +313,14 @@ class Observer:
         for found in (*links, place):
             if found.startswith(self._inside):
                 self._note(found[len(self._inside) :])
+        if self._roots and not place.startswith(self._inside):
+            name = self._name_of(place)
+            if name is not None and self._is_news("read", name):
+                self._say("read", name, time.monotonic_ns())
         return place.startswith(self._inside) and not self._is_pythons_own(place)
 
     def _note(self, path: str) -> None:
-        if path.startswith((".git/", *self.prefixes)) or path == ".git":
+        if self._is_apart(path):
             return
         made = -1
         if path in self._made:
@@ -250,7 +335,7 @@ class Observer:
             return
         self._reads[path] = made
         if made < 0:
-            self._say("read", path)
+            self._say("read", path, time.monotonic_ns())
 
     def _make(self, path: str, *, certainly: bool = False) -> None:
         """Note that a path is written anew, so that what is read there next is the program's."""
@@ -260,6 +345,42 @@ class Observer:
             before = -1 if certainly else self._modified(inside)
             self._made[inside] = self._count, before
             self._count += 1
+        self._write(path)
+
+    def _write(self, path: str) -> None:
+        """Tell that a path is opened to be written, or has another file from now on."""
+        if self._tell is None:
+            return
+        place, _ = self._resolved(path)
+        name = self._name_of(place)
+        if name is not None and self._is_news("wrote", name):
+            try:
+                before = os.stat(place).st_ctime_ns
+            except OSError:
+                before = None
+            self._say("wrote", name, time.monotonic_ns(), before)
+
+    def _name_of(self, place: str) -> str | None:
+        """Return what a file is called: by its path below the top, or in full below the roots."""
+        if place.startswith(self._inside):
+            inside = place[len(self._inside) :]
+            return None if self._is_apart(inside) else inside
+        if self._roots and place.startswith(self._roots):
+            return None if place.startswith(self._pythons_own) else place
+        return None
+
+    def _is_apart(self, path: str) -> bool:
+        """Say whether a path below the top is git's or Python's own."""
+        return path.startswith((".git/", *self.prefixes)) or path == ".git"
+
+    def _is_news(self, what: str, name: str) -> bool:
+        if (what, name) in self._told:
+            return False
+        if len(self._told) >= 2 * MAX_PATHS:
+            self.miss(f"there are more than {MAX_PATHS} files")
+            return False
+        self._told.add((what, name))
+        return True
 
     def _modified(self, path: str) -> int | None:
         try:
@@ -273,17 +394,17 @@ class Observer:
             path = os.path.join(os.getcwd(), path)
         above, name = os.path.split(path)
         if name in ("", ".", ".."):
-            return _resolved(path)
+            return resolved(path)
         known = self._folders.get(above)
         if known is None:
             if len(self._folders) >= MAX_PATHS:
                 self._folders.clear()
-            known = self._folders[above] = _resolved(above)
+            known = self._folders[above] = resolved(above)
         folder, links = known
         place = folder.rstrip(os.sep) + os.sep + name
         if not os.path.islink(place):
             return place, links
-        place, more = _resolved(place)
+        place, more = resolved(place)
         return place, [*links, *more]
 
     def _is_pythons_own(self, place: str) -> bool:
@@ -311,7 +432,7 @@ class _Paused:
             self._busy.discard(self._thread)
 
 
-def _resolved(path: str) -> tuple[str, list[str]]:
+def resolved(path: str) -> tuple[str, list[str]]:
     """Return where an absolute path leads, and the links on the way, by their own real paths."""
     place = ""
     links: list[str] = []

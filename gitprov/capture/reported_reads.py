@@ -1,18 +1,41 @@
-"""What the processes of a command have written down of what they read.
+"""What the processes of a command have written down of what they read and write.
 
-It is all only if every process was a Python that could be observed, from its beginning to its end,
-and each is known to have been started by another, without a program in between.
+What was read is all only if every process was a Python that could be observed, from its beginning
+to its end, and each is known to have been started by another, without a program in between.
 """
 
 import ast
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gitprov.capture.environment.shebang import HEAD_BYTES, python_of
+from gitprov.capture.tracing.touched import Touched, Write
 
 MAX_PROCESSES = 10_000
+# In the folder of the reports: the folders outside the work tree that count, each ended by NUL.
+ROOTS = "roots"
+_MAX_GAPS = 20
+# What is told of processes that multiprocessing spawns, whatever their arguments are.
+_SPAWNED = ["python"]
+
+
+@dataclass(slots=True)
+class Reported:
+    """What was touched, by how many processes, and what may have been touched unseen.
+
+    `reads` are the files of the work tree that were read, as each process sees it; `gap` says why
+    these may not be all.
+    """
+
+    touched: Touched = field(default_factory=Touched)
+    reads: set[str] = field(default_factory=set)
+    processes: int = 0
+    gap: str | None = None
+    unseen: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -26,28 +49,40 @@ class _Process:
     forked: bool = False
     ended: bool = False
     waited: bool = False
-    gap: str | None = None
+    gaps: list[str] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
     starts: list[list[str]] = field(default_factory=list)
 
 
-def reported_reads(folder: Path, command: list[str], pid: int) -> tuple[set[str], str | None]:
-    """Return what was read by the processes of a command, and why that may not be all.
+def reported(folder: Path, command: list[str], pid: int) -> Reported:
+    """Return what the processes of a command have written down.
 
     `pid` is the process that has started the command.
     """
-    files = sorted(folder.iterdir())
+    files = sorted(file for file in folder.iterdir() if file.name != ROOTS)
     if len(files) > MAX_PROCESSES:
-        return set(), f"there were more than {MAX_PROCESSES} processes"
+        return _unknown(f"there were more than {MAX_PROCESSES} processes", len(files))
+    found = Reported(processes=len(files))
     try:
-        processes = [_process(file) for file in files]
+        processes = [_process(file, found.touched) for file in files]
     except (ValueError, SyntaxError, IndexError, TypeError):
-        return set(), "what a process wrote down is damaged"
-    reads = set().union(*[process.reads for process in processes])
-    return reads, _gap(processes, command, pid)
+        return _unknown("what a process wrote down is damaged", len(files))
+    found.reads = set().union(*[process.reads for process in processes])
+    inside = [gap for process in processes for gap in process.gaps]
+    ended = all(process.ended for process in processes if not process.forked)
+    cut_short = [] if ended else ["a program was cut short"]
+    between = list(_unseen_processes(processes, command, pid))
+    found.gap = next(iter([*inside, *cut_short, *between]), None)
+    # What a program that was cut short has touched, it has told before.
+    found.unseen = list(dict.fromkeys([*inside, *between]))[:_MAX_GAPS]
+    return found
 
 
-def _process(file: Path) -> _Process:
+def _unknown(reason: str, processes: int) -> Reported:
+    return Reported(processes=processes, gap=reason, unseen=[reason])
+
+
+def _process(file: Path, touched: Touched) -> _Process:
     lines = [ast.literal_eval(line) for line in file.read_text("ascii").splitlines()]
     (kind, pid, parent, *more), *rest = lines
     process = _Process(pid, parent, [], "", forked=True)
@@ -55,37 +90,49 @@ def _process(file: Path) -> _Process:
         process = _Process(pid, parent, *more)
     for word, *values in rest:
         match word, values:
-            case "read", [str(path)]:
-                process.reads.add(path)
             case "gap", [str(reason)]:
-                process.gap = process.gap or reason
+                process.gaps.append(reason)
             case "start", [str(program), list(argv)]:
                 process.starts.append([program, *argv[1:]])
             case "end", [bool(waited)]:
                 process.ended, process.waited = True, waited
+            case "read", [str(path), *_] if not os.path.isabs(path):  # noqa: PTH117 -- thousands
+                process.reads.add(path)
+        _take(touched, word, values)
     return process
 
 
-def _gap(processes: list[_Process], command: list[str], pid: int) -> str | None:
-    """Return why not all that was read is known."""
-    for process in processes:
-        if process.gap is not None:
-            return process.gap
+def _take(touched: Touched, word: str, values: list[Any]) -> None:
+    match word, values:
+        case "read", [str(path), int(when)]:
+            touched.read(path, when)
+        case "wrote", [str(path), int(when), int() | None as before]:
+            touched.write(path, Write(when, before, known=True))
+        case "wrote below", [str(path), int(when)]:
+            touched.folders.setdefault(path, when)
+        case "read uri", [str(uri), int(when)]:
+            touched.uris_read.setdefault(uri, when)
+        case "wrote uri", [str(uri), int(when)]:
+            touched.uris_written.setdefault(uri, when)
+
+
+def _unseen_processes(processes: list[_Process], command: list[str], pid: int) -> Iterator[str]:
+    """Say which processes have written down nothing."""
     programs = [process for process in processes if not process.forked]
-    if not all(program.ended for program in programs):
-        return "a program was cut short"
     # Of each process, the programs that it has started.
     expected = [(pid, [_absolute(command[0]), *command[1:]])]
     expected += [(process.pid, start) for process in processes for start in process.starts]
     for parent, words in expected:
         found = next((one for one in programs if one.parent == parent and _is(one, words)), None)
-        if found is None:
-            return f"{Path(words[0]).name} is not a Python program that could be observed"
-        programs.remove(found)
+        if found is None and words == _SPAWNED and any(one.parent == parent for one in programs):
+            yield "multiprocessing has started processes that need not have said all"
+        elif found is None:
+            yield f"{Path(words[0]).name} is not a Python program that could be observed"
+        else:
+            programs.remove(found)
     parents = {process.parent for process in processes} | {parent for parent, _ in expected}
     if programs or any(process.waited and process.pid not in parents for process in processes):
-        return "a process was started in a way that is not seen"
-    return None
+        yield "a process was started in a way that is not seen"
 
 
 def _absolute(program: str) -> str:

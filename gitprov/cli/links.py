@@ -37,7 +37,7 @@ def links(
     Amends and rebases are recorded as they happen. Squash merges and cherry-picks are found by
     what they change, and marked as inferred. Uncommitted changes that ran are found where all of
     them were committed; a part of them where it is known what the run has read (git prov run
-    --observe).
+    --trace).
     """
     with current_store() as store:
         if rewritten is not None:

@@ -11,13 +11,16 @@ from typing import Annotated
 
 import typer
 
+from gitprov.capture.data.options import DataOptions
 from gitprov.capture.process import CommandUnstartable
 from gitprov.capture.reported import parse_scalar
+from gitprov.cli.progress import data_bar
 from gitprov.cli.terminal import say, verb
 from gitprov.model.ids import short
 from gitprov.model.run import Run, Scalar, Source
 from gitprov.model.wording import duration_text, plural, printable, size_text, status_text
 from gitprov.recorder.command import CommandOptions, CommandRun
+from gitprov.recorder.command_trace import METHODS
 
 app = verb()
 _MAX_LINES = 6
@@ -57,13 +60,28 @@ def run(
         typer.Option("--metrics", help="A JSON, YAML or TOML file of metrics that it writes."),
     ] = None,
     tags: Annotated[list[str] | None, typer.Option("--tag", "-t", help="A tag.")] = None,
-    observe: Annotated[
-        bool | None,
+    trace: Annotated[
+        str | None,
         typer.Option(
-            "--observe/--no-observe",
-            help="Have Python say which files of the source it reads (prov.observeReads).",
+            metavar="[auto|audit|strace|off]",
+            help="See what it reads and writes: audit sees what Python does (auto: where it is "
+            "Python), strace any program on Linux (prov.trace).",
             show_default=False,
         ),
+    ] = None,
+    follow_links: Annotated[
+        bool,
+        typer.Option("--follow-links", help="In folders, record what links lead to."),
+    ] = False,
+    hint_only: Annotated[
+        bool,
+        typer.Option(
+            "--hint-only", help="Do not read remote data: record what its store says, no digest."
+        ),
+    ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", metavar="URI", help="Hash data on a cluster: dask://HOST:PORT."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
 ) -> None:
@@ -78,10 +96,12 @@ def run(
         metrics_files=metrics_files or (),
         inputs=inputs or (),
         outputs=outputs or (),
-        observe=observe,
+        data=DataOptions(follow_links=follow_links, hint_only=hint_only, engine=engine),
+        trace=_method(trace),
     )
     recorded = CommandRun(options, _current_folder())
-    recorded.begin()
+    with data_bar() as recorded.watch:
+        recorded.begin()
     _say_start(recorded, quiet=quiet)
     with _unhurried() as command_ended:
         try:
@@ -91,7 +111,8 @@ def run(
             _say_end([printable(str(fault))], recorded.warnings)
             raise typer.Exit(fault.shell_status) from None
         command_ended()
-        recorded.finish(outcome)
+        with data_bar() as recorded.watch:
+            recorded.finish(outcome)
         done = recorded.recorded
         _say_end([] if quiet or done is None else _summary(done), recorded.warnings)
     raise typer.Exit(outcome.shell_status)
@@ -130,6 +151,12 @@ def _unhurried() -> Iterator[Callable[[], None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _method(word: str | None) -> str | None:
+    if word is not None and word not in METHODS:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(METHODS)}", param_hint="--trace")
+    return word
 
 
 def _params(words: list[str]) -> dict[str, Scalar]:

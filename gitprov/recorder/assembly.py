@@ -14,7 +14,7 @@ from typing import Any
 from gitprov.codec.canonical import Document
 from gitprov.codec.documents import to_document
 from gitprov.codec.events import encode_event
-from gitprov.model.run import Artifact, Metric, RawText, Status, Usage
+from gitprov.model.run import Artifact, Metric, RawText, Status, Trace, Usage
 from gitprov.recorder.encodable import encodable_document
 from gitprov.recorder.fitting import MAX_GROUP_ITEMS, fitted
 from gitprov.store.journal import JournalRun
@@ -35,6 +35,7 @@ class Ending:
     signal: int | None = None
     error: str | None = None
     usage: Usage | None = None
+    trace: Trace | None = None
     reads: Sequence[RawText] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
 
@@ -75,6 +76,8 @@ def assemble(journal: JournalRun, started: Document, ending: Ending) -> Document
         manifest["error"] = error
     if ending.usage is not None:
         manifest["usage"] = to_document(ending.usage)
+    if ending.trace is not None:
+        manifest["trace"] = to_document(ending.trace)
     if ending.reads:
         _merge(manifest, "source", {"reads": list(ending.reads)})
     _merge(manifest, "params", {**found.params_of_others, **manifest.get("params", {})})

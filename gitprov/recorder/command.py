@@ -7,10 +7,11 @@ same, and its exit status is what the caller gets.
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from gitprov.capture.data.options import DataOptions, with_digests
 from gitprov.capture.output import OutputSpool
 from gitprov.capture.process import Outcome, run_command
 from gitprov.capture.reported import Point, read_metrics_file, read_params_file
@@ -20,14 +21,17 @@ from gitprov.model.ids import short
 from gitprov.model.run import Run, Scalar
 from gitprov.recorder.active import ActiveRun, Request
 from gitprov.recorder.assembly import Ending
+from gitprov.recorder.command_trace import CommandTrace, Traced, method_for
 from gitprov.recorder.contribution import Contribution
 from gitprov.recorder.jobs import take_place
 from gitprov.recorder.joined import outer_run_id, variables_for
-from gitprov.recorder.observed import CommandObservation, Reads
 from gitprov.recorder.ranks import RANKS_VARIABLE
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.payload import OUTPUT_LOG, OUTPUT_TAIL, PLAIN_TEXT_BYTES
 from gitprov.store.store import Store
+
+if TYPE_CHECKING:
+    from gitprov.store.transfer import Watch
 
 METRICS_VARIABLE = "GITPROV_METRICS"
 DEFAULT_MAX_LOG_BYTES = 64 << 20
@@ -48,7 +52,8 @@ class CommandOptions:
     metrics_files: Sequence[str] = ()
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ()
-    observe: bool | None = None
+    data: DataOptions = field(default_factory=DataOptions)
+    trace: str | None = None
 
 
 class CommandRun:
@@ -63,13 +68,16 @@ class CommandRun:
         self.options = options
         self.cwd = cwd
         self.run: ActiveRun | None = None
+        # Is told how far the hashing of data is.
+        self.watch: Watch | None = None
         self._contribution: Contribution | None = None
         self.recorded: Run | None = None
         self.warnings: list[str] = []
         self._told: set[str] = set()
         self._spool: OutputSpool | None = None
         self._before: dict[str, int | None] = {}
-        self._observation: CommandObservation | None = None
+        self._trace: CommandTrace | None = None
+        self._untraced: str | None = None
         self._in_job = False
 
     def begin(self) -> None:
@@ -90,10 +98,12 @@ class CommandRun:
             if not run.store.repository.config.flag("prov.ranks", default=True):
                 env[RANKS_VARIABLE] = "off"
             self._spool = self._guarded("the output is not kept", lambda: _spool_for(run))
-            self._observation = self._guarded("reads not observed", lambda: self._observe(run))
-        if (observation := self._observation) is not None:
-            env |= observation.variables(env)
-        return run_command(self.options.argv, env=env, spool=self._spool)
+            self._start_trace(run)
+        argv = self.options.argv
+        if (trace := self._trace) is not None:
+            env |= trace.variables(env)
+            argv = trace.command()
+        return run_command(argv, env=env, spool=self._spool)
 
     def finish(self, outcome: Outcome) -> None:
         """Add what the command has left, acknowledge the run, and write it to the ledger."""
@@ -103,18 +113,20 @@ class CommandRun:
             self._contribute(outcome)
             return
         missing = {} if run.contribution.journal.is_over else self._collect(run)
-        reads = Reads()
-        if (observation := self._observation) is not None:
-            seen = self._guarded("reads not known", lambda: observation.taken(self.options.argv))
-            reads = seen or reads
+        traced = self._take_trace()
+        if traced is not None:
+            missing = {**traced.missing, **traced.reads.missing, **missing}
+        elif self._untraced is not None:
+            missing["trace"] = self._untraced
         ending = Ending(
             status="completed" if outcome.exit_code == 0 else "failed",
             ended_ns=ended_ns,
             exit_code=outcome.exit_code,
             signal=outcome.signal,
             usage=outcome.usage,
-            reads=reads.paths,
-            missing={**missing, **reads.missing},
+            trace=traced.trace if traced else None,
+            reads=traced.reads.paths if traced else (),
+            missing=missing,
         )
         self._end(run, ending)
 
@@ -129,6 +141,10 @@ class CommandRun:
             self._end(self.run, ending)
         elif (to := self._contribution) is not None:
             self._guarded("the error is not recorded", lambda: to.add_error(error))
+
+    @property
+    def _data(self) -> DataOptions:
+        return replace(self.options.data, watch=self.watch)
 
     def _start(self) -> ActiveRun | None:
         options = self.options
@@ -154,6 +170,7 @@ class CommandRun:
             tags=options.tags,
             params={**params, **options.params},
             inputs=options.inputs,
+            data=self._data,
             entrypoint="git prov run",
             part_of=outer_run_id(),
             missing=missing,
@@ -190,11 +207,30 @@ class CommandRun:
             self.warnings += catch_up(run.store).problems
         run.store.close()
 
-    def _observe(self, run: ActiveRun) -> CommandObservation | None:
-        wanted = self.options.observe
-        if wanted is None:
-            wanted = run.store.repository.config.flag("prov.observereads", default=False)
-        return CommandObservation(run, alone=not self._in_job) if wanted else None
+    def _start_trace(self, run: ActiveRun) -> None:
+        """Have the command watched, where that is wanted and can be done."""
+        options = self.options
+
+        def start() -> CommandTrace | None:
+            method = method_for(options.trace, run, options.argv)
+            declared = [*options.inputs, *options.outputs]
+            alone = not self._in_job
+            return method and CommandTrace(run, method, options.argv, declared, alone=alone)
+
+        count = len(self.warnings)
+        self._trace = self._guarded("not traced", start)
+        if len(self.warnings) > count:
+            self._untraced = self.warnings[-1]
+
+    def _take_trace(self) -> Traced | None:
+        """Add what was seen of the command, and return the rest of it."""
+        trace = self._trace
+        if trace is None or self.run is None or self.run.contribution.journal.is_over:
+            return None
+        found = self._guarded("what was read and written is not recorded", trace.taken)
+        if found is None:
+            self._untraced = self.warnings[-1]
+        return found
 
     def _collect(self, run: ActiveRun) -> dict[str, str]:
         """Add outputs, reported metrics and the output log; return what is not known of them."""
@@ -204,7 +240,12 @@ class CommandRun:
             missing |= self._guarded(what, lambda: self._close_spool(run, spool)) or {}
         found = self._guarded(
             "outputs not recorded",
-            lambda: run.contribution.add_data("outputs", self.options.outputs, cwd=self.cwd),
+            lambda: run.contribution.add_data(
+                "outputs",
+                self.options.outputs,
+                cwd=self.cwd,
+                options=with_digests(self._data, run.store.repository.config),
+            ),
         )
         if found is not None:
             missing |= found.missing

@@ -1,32 +1,27 @@
 """The files that a run was seen to read, where those are all that it has read.
 
-In a run of the Python interface, this process observes itself; under `git prov run --observe`, each
-Python process of the command writes down what it sees (`gitprov.capture.observer`). Where anything
-may have been read unseen, nothing is claimed, and `missing` says why.
+In a run of the Python interface, this process observes itself; a command is traced
+(`gitprov.recorder.command_trace`). Where anything may have been read unseen, nothing is claimed,
+and `missing` says why.
 """
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from gitprov.capture import reads as reads_module
 from gitprov.capture.files import raw_text
 from gitprov.capture.own_reads import own_reads
 from gitprov.capture.program_start import only_imports_before
-from gitprov.capture.reported_reads import reported_reads
 from gitprov.errors import GitprovError
 from gitprov.model.run import RawText
 from gitprov.recorder.active import ActiveRun
 from gitprov.store.folders import files_among, read_folders
+from gitprov.store.object_file import WithObjectFile
 from gitprov.store.objects import GitObjects
-from gitprov.store.snapshot_file import WithSnapshot
 
 MAX_BYTES = 1 << 20
-_FIELD = "source.reads"
-_FOLDER = "reads"
-_SEVERAL = "other processes have a part in the run"
-_OBSERVER = Path(reads_module.__file__).with_name("observer")
+READS = "source.reads"
+SEVERAL = "other processes have a part in the run"
 
 
 class Reads(NamedTuple):
@@ -42,7 +37,7 @@ class OwnObservation:
     def __init__(self) -> None:
         self._own = own_reads()
         self._since = self._own.observer.now() if self._own else 0
-        self._source: _SourceFiles | None = None
+        self._source: SourceFiles | None = None
         self._gap: str | None = None
 
     def begin(self, run: ActiveRun, *, alone: bool = True) -> None:
@@ -51,7 +46,7 @@ class OwnObservation:
         `alone` says that no other processes have a part in the run.
         """
         if not alone:
-            self._gap = _SEVERAL
+            self._gap = SEVERAL
         if self._own is None:
             self._gap = "the import of gitprov was not in the work tree, or was not to observe"
             return
@@ -65,7 +60,7 @@ class OwnObservation:
                     self._own.observer.miss(f"{file.name} does more than import before gitprov")
             except ValueError:
                 self._own.observer.miss("gitprov was imported in an interactive session")
-        self._source = _SourceFiles(run)
+        self._source = SourceFiles(run)
         self.taken()
 
     def taken(self) -> Reads:
@@ -73,50 +68,19 @@ class OwnObservation:
         try:
             return self._taken()
         except (GitprovError, OSError) as error:
-            return Reads(missing={_FIELD: f"not found out: {error}"})
+            return Reads(missing={READS: f"not found out: {error}"})
 
     def _taken(self) -> Reads:
         if self._own is None or self._source is None:
-            return Reads(missing={_FIELD: self._gap or "the run has not begun"})
+            return Reads(missing={READS: self._gap or "the run has not begun"})
         gap = self._gap or self._own.observer.gap
         if gap is not None:
-            return Reads(missing={_FIELD: gap})
+            return Reads(missing={READS: gap})
         found = self._own.observer.reads(self._since)
         return self._source.reads(found, self._own.observer.prefixes)
 
 
-class CommandObservation:
-    """What the Python processes of a command read.
-
-    `alone` says that no other commands have a part in the run.
-    """
-
-    def __init__(self, run: ActiveRun, *, alone: bool) -> None:
-        self._run = run
-        self._alone = alone
-        self._folder = run.contribution.journal.path / _FOLDER
-        self._folder.mkdir()
-
-    def variables(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment variables with which Python observes."""
-        before = environ.get("PYTHONPATH")
-        folders = [str(_OBSERVER), *([before] if before else [])]
-        return {"PYTHONPATH": os.pathsep.join(folders)}
-
-    def taken(self, command: Sequence[str]) -> Reads:
-        """Return what was read, once the command has ended."""
-        if not self._alone:
-            return Reads(missing={_FIELD: _SEVERAL})
-        try:
-            found, gap = reported_reads(self._folder, list(command), os.getpid())
-            if gap is not None:
-                return Reads(missing={_FIELD: gap})
-            return _SourceFiles(self._run).reads(found, ())
-        except (GitprovError, OSError) as error:
-            return Reads(missing={_FIELD: f"not found out: {error}"})
-
-
-class _SourceFiles:
+class SourceFiles:
     """The files of a run's source: those of its tree, and those that are left out of it."""
 
     def __init__(self, run: ActiveRun) -> None:
@@ -130,18 +94,29 @@ class _SourceFiles:
     def reads(self, paths: Iterable[str], prefixes: Iterable[str]) -> Reads:
         """Return those of the paths that are the source's; `prefixes` is where Python stands."""
         if self._tree is None:
-            return Reads(missing={_FIELD: "the tree is not known"})
+            return Reads(missing={READS: "the tree is not known"})
         wanted = sorted(paths)
         unknown = [path for path in wanted if path not in self._known]
         if unknown and not self._look_up(self._tree, unknown, prefixes):
-            return Reads(missing={_FIELD: "Python itself is a part of the source"})
+            return Reads(missing={READS: "Python itself is a part of the source"})
         found = tuple(raw_text(path) for path in wanted if self._known[path])
         if sum(len(path) for path in found) > MAX_BYTES:
-            return Reads(missing={_FIELD: "there are more than a record holds"})
+            return Reads(missing={READS: "there are more than a record holds"})
         return Reads(found)
 
+    def without(self, paths: Iterable[str]) -> list[str]:
+        """Return those of the paths below the top that are not the source's.
+
+        Where the source is not known, none is. Raises GitprovError.
+        """
+        wanted = list(paths)
+        unknown = [path for path in wanted if path not in self._known]
+        if unknown and self._tree is not None:
+            self._look_up(self._tree, unknown, ())
+        return [path for path in wanted if not self._known.get(path, False)]
+
     def _look_up(self, tree: str, paths: Sequence[str], prefixes: Iterable[str]) -> bool:
-        reader = WithSnapshot(GitObjects(self._repository.git), self._snapshot)
+        reader = WithObjectFile(GitObjects(self._repository.git), self._snapshot)
         try:
             there = files_among(reader, tree, map(os.fsencode, paths))
             own = {os.fsencode(prefix).rstrip(b"/") for prefix in prefixes}

@@ -40,7 +40,7 @@ def links_page(
     if run.source and run.source.dirty:
         lines[-1] += " with uncommitted changes" if commit else "; with uncommitted changes"
         if not run.source.reads and not any(link.kind == "committed" for link in links):
-            known = "what it read is not known (see --observe)"
+            known = "what it read is not known (see --trace)"
             lines.append(f"    {known}: only a commit of all of them is found")
     for link in links:
         lines += ["", *_commit(link.commit, link.kind, branches, style)]

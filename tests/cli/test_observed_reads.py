@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.repositories import Clone
 
-OBSERVE = ["--observe"]
+OBSERVE = ["--trace=audit"]
 SOURCE = {
     "config.json": "{}\n",
     "lib/__init__.py": "",
@@ -73,12 +73,11 @@ class TestCommands:
         ]  # fmt: skip
 
     def test_only_where_it_is_asked_for(self, clone: Clone) -> None:
-        for options, config in ([], ""), ([], "false"), (["--no-observe"], "true"):
-            clone.git("config", "prov.observeReads", config or "false")
+        for options, config in ([], "off"), (["--trace=off"], "audit"):
+            clone.git("config", "prov.trace", config)
             clone.run("python", "train.py", options=options)
             assert last(clone) == (None, None)
-        clone.git("config", "prov.observeReads", "true")
-        clone.run("python", "train.py")
+        clone.run("python", "train.py", options=["--trace=auto"])
         assert "train.py" in (last(clone)[0] or ())
 
     @pytest.mark.parametrize(
@@ -154,7 +153,7 @@ class TestCommands:
         )
         clone.write("look.py", body)
         said = []
-        for options in (["--no-observe"], OBSERVE):
+        for options in (["--trace=off"], OBSERVE):
             done = clone.prov_call(
                 "run", "--quiet", *options, "--", "python", "look.py", "x", PYTHONPATH=str(site)
             )
@@ -173,7 +172,7 @@ class TestCommands:
     def test_a_sitecustomize_that_fails_says_so_as_ever(self, clone: Clone, tmp_path: Path) -> None:
         (tmp_path / "sitecustomize.py").write_text("raise RuntimeError('broken')\n")
         said = []
-        for options in (["--no-observe"], OBSERVE):
+        for options in (["--trace=off"], OBSERVE):
             done = clone.prov_call(
                 "run", "--quiet", *options, "--", "python", "other.py", PYTHONPATH=str(tmp_path)
             )
@@ -274,7 +273,7 @@ class TestPrograms:
 
     def test_a_run_that_joins_another_is_not_observed(self, clone: Clone) -> None:
         clone.commit("program", {"main.py": "import gitprov\ngitprov.start_run().finish()\n"})
-        clone.run(sys.executable, "main.py")
+        clone.run(sys.executable, "main.py", options=["--trace=off"])
         assert last(clone) == (None, None)
         clone.run(sys.executable, "main.py", options=OBSERVE)
         assert last(clone) == (["main.py"], None)

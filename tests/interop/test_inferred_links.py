@@ -423,7 +423,7 @@ class TestUncommitted:
         lab.publish()
         lab.expect({run: {}})
         (page,) = prov(lab.here, ["links", run])
-        assert "what it read is not known (see --observe)" in page.stdout
+        assert "what it read is not known (see --trace)" in page.stdout
 
     def test_not_captured_whole(self, lab: Lab) -> None:
         """A tree that lacks a file is not, for sure, that of the commit."""

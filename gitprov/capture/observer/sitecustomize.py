@@ -1,13 +1,14 @@
-"""Observes what a program under `git prov run --observe` reads, and writes it down as it goes.
+"""Observes what a program under `git prov run --trace=audit` reads and writes, as it goes.
 
 Python imports this before the program, since PYTHONPATH has this folder first. It gets out of the
 way: the folder leaves `sys.path` and the program's view of its environment, which the processes
 that it starts inherit all the same, and a sitecustomize that stands behind this one is run in its
-place. Nothing of gitprov is needed but the file `reads.py` in the folder above.
+place. Nothing of gitprov is needed but the files `reads.py` and `libraries.py` in the folder above.
 
 Each process has a file of its own in `<journal>/reads/`, of one tuple a line, as Python writes it:
 ("program", pid, parent, argv, executable) or ("fork", pid, parent) first, then what
-`reads.Observer` tells, and ("end", whether it waited for processes) where it came to its end.
+`reads.Observer` tells, and ("end", whether it waited for processes) where it came to its end. The
+file `roots` beside them names the folders outside the work tree that have data of the run.
 """
 
 import _frozen_importlib_external as importing
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
+# Files of libraries that read by themselves; `libraries.py` knows more of them.
+_LIBRARIES = tuple(
+    name.replace("/", os.sep)
+    for name in (
+        "/fsspec/spec.py", "/pyarrow/parquet/core.py", "/pyarrow/dataset.py", "/pyarrow/feather.py",
+    )
+)  # fmt: skip
 
 
 class _Report:
@@ -60,8 +68,19 @@ def _observe(journal: str, top: str) -> None:
 
             tell("end", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0)
 
-    path = os.path.join(os.path.dirname(_FOLDER), "reads.py")
-    observer = _loaded("_gitprov_reads", path).Observer(top, tell, alone=False)
+    def executed(code: "Any") -> None:
+        file = getattr(code, "co_filename", "")
+        if file.endswith(_LIBRARIES) and code.co_name == "<module>":
+            with observer.paused():
+                if not libraries:
+                    libraries.append(_part("libraries").Libraries(observer))
+                libraries[0].loading(file)
+
+    libraries = []  # type: list[Any]
+    with open(os.path.join(folder, "roots"), "rb") as listed:
+        roots = [os.fsdecode(root) for root in listed.read().split(b"\0") if root]
+    observer = _part("reads").Observer(top, tell, alone=False, roots=roots)
+    observer.listen("exec", executed)
     executable = os.path.realpath("/proc/self/exe")
     if not os.path.exists(executable):
         executable = os.path.realpath(sys.executable)
@@ -71,7 +90,10 @@ def _observe(journal: str, top: str) -> None:
     observer.start()
 
 
-def _loaded(name: str, path: str) -> "Any":
+def _part(name: str) -> "Any":
+    """Return a module of the folder above, which the program does not see."""
+    path = os.path.join(os.path.dirname(_FOLDER), f"{name}.py")
+    name = f"_gitprov_{name}"
     loader = importing.SourceFileLoader(name, path)
     module = type(sys)(name)
     module.__file__ = path
@@ -99,6 +121,8 @@ def _run_the_one_behind() -> None:
         sys.modules["sitecustomize"] = module = type(sys)("sitecustomize")
         module.__file__, module.__spec__, module.__loader__ = spec.origin, spec, spec.loader
         spec.loader.exec_module(module)
+    else:  # Python goes on as if there were none at all
+        raise ImportError("No module named 'sitecustomize'", name="sitecustomize")
 
 
 _leave_no_trace()
