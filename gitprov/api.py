@@ -17,10 +17,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
+from gitprov.capture.data.options import DataOptions
 from gitprov.capture.own_reads import paused
 from gitprov.capture.reported import flatten, scalar
 from gitprov.capture.secrets.wording import kept_out
@@ -87,13 +89,33 @@ class LiveRun:
         """Record a value of each metric; every value is kept, the last one is the final one."""
         self._add("metrics", lambda to: to.add_metrics(values, step))
 
-    def log_input(self, path: StrPath) -> None:
-        """Record a file, folder, glob or URI that the run reads, with its hash as of now."""
-        self._log_data("inputs", path)
+    def log_input(
+        self,
+        path: StrPath,
+        name: str | None = None,
+        *,
+        follow_links: bool = False,
+        hint_only: bool = False,
+    ) -> None:
+        """Record a file, folder, glob or URI that the run reads, with its hash as of now.
 
-    def log_output(self, path: StrPath) -> None:
-        """Record a file, folder, glob or URI that the run has written, with its hash as of now."""
-        self._log_data("outputs", path)
+        `name` is what the run calls it, as in "train". Links in folders are recorded as links, or
+        followed. With `hint_only`, a remote object is not read: what its store says is recorded.
+        """
+        asked = DataOptions(name=name, follow_links=follow_links, hint_only=hint_only)
+        self._log_data("inputs", path, asked)
+
+    def log_output(
+        self,
+        path: StrPath,
+        name: str | None = None,
+        *,
+        follow_links: bool = False,
+        hint_only: bool = False,
+    ) -> None:
+        """Record the same of what the run has written."""
+        asked = DataOptions(name=name, follow_links=follow_links, hint_only=hint_only)
+        self._log_data("outputs", path, asked)
 
     def log_tags(self, *tags: str) -> None:
         """Record tags."""
@@ -155,9 +177,10 @@ class LiveRun:
         else:
             self.finish("failed", f"{kind.__name__}: {error}")
 
-    def _log_data(self, role: str, path: StrPath) -> None:
+    def _log_data(self, role: str, path: StrPath, asked: DataOptions) -> None:
         def add(to: Contribution) -> None:
-            found = to.add_data(role, [path], cwd=Path.cwd(), seen="observed")
+            options = replace(asked, algorithms=to.data.algorithms)
+            found = to.add_data(role, [path], cwd=Path.cwd(), seen="observed", options=options)
             for name, reason in found.missing.items():
                 _warn(f"{name}: {reason}")
 

@@ -209,6 +209,32 @@ def test_what_was_recorded_under_other_rules_is_looked_at_by_those_of_today(clon
     assert clone.prov_call("scan").returncode == 0
 
 
+def test_names_in_listings_are_looked_at(clone: Clone) -> None:
+    """Each node once, by whatever rules there are today."""
+    secret = github_token()
+    clone.write(".gitprov.toml", '[secrets]\nallow-patterns = ["."]\n')
+    for number in range(1100):
+        clone.write(f"data/many/{number}", "")
+    clone.write(f"data/many/{secret}", "")
+    (clone.path / "data" / "link").symlink_to(f"/home/{secret}")
+    clone.write("other/fine", "")
+    clone.run("true", options=["-i", "data", "-i", "other"])
+    clone.write(".gitprov.toml", "# nothing is allowed\n")
+    run = json.loads(clone.prov("show", "--json"))
+    data, other = (item["listing"] for item in run["inputs"])
+    found = in_push(clone)
+    place = f"run {run['id'][:8]}, {data}"
+    assert found.count((place, "GitHub Token")) == 2
+    assert not any(other in place for place, _ in found)
+    assert clone.prov_call("scan").returncode == 1
+    # One more run with the same folder has nothing new to tell, but for what is new.
+    clone.run("true", options=["-i", "data/many"])
+    again = in_push(clone)
+    assert len([place for place, _ in again if "listing-" in place]) == 2
+    clone.prov("push")
+    assert in_push(clone) == []
+
+
 def test_long_output_is_looked_at_as_well(clone: Clone) -> None:
     secret = github_token()
     clone.write(".gitprov.toml", '[secrets]\nallow-patterns = ["."]\n')

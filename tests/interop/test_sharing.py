@@ -1,6 +1,7 @@
 """Runs travel with ordinary git, whatever is in the way and whoever else is at it."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,15 @@ import pytest
 
 from gitprov.errors import RemoteFailed
 from gitprov.hooks.shims import NAMES
+from gitprov.policy.verify import verify
+from gitprov.store.listing_diff import differences
+from gitprov.store.objects import MODE_FILE, MODE_TREE, TreeEntry, encode_tree
+from gitprov.store.pack import Existing, PackBuilder
+from gitprov.store.payload import open_listing
+from gitprov.store.refs import PAYLOAD, list_refs
+from tests.support.chains import entry, write_pack
 from tests.support.repositories import Clone
-from tests.support.runs import ledger_tips, record, run_ids, use_shard
+from tests.support.runs import ledger_tips, record, record_data, run_ids, runs, use_shard
 from tests.support.servers import bare_repository
 
 
@@ -313,3 +321,73 @@ def test_remote_that_lost_its_runs_gets_them_again(
     assert len(log(clone)) == 2
     clone.prov("push")
     assert run_ids(server.store()) == sorted(ids)
+
+
+def test_listings_travel_with_the_payload(clones: Callable[[str], Clone]) -> None:
+    """What two snapshots share is sent once; each clone can check all of it."""
+    here, there = clones("here"), clones("there")
+    for number in range(1100):
+        here.write(f"data/many/{number}", f"{number}")
+    here.write("data/sub/" + os.fsdecode(b"caf\xe9\n"), "x")
+    first = record_data(here.store(), "data")
+    here.write("data/sub/new", "new")
+    second = record_data(here.store(), "data")
+    here.git("config", "prov.share", "ledger")
+    here.prov("push")
+    there.prov("pull")
+    assert {run["id"] for run in log(there)} == {first, second}
+    unknown = verify(there.store())
+    assert unknown.is_good
+    assert unknown.counts["payloads"] == {"checked": 0, "failed": 0, "unknown": 2}
+    here.git("config", "--unset", "prov.share")
+    here.prov("push")
+    there.prov("pull", "--payload")
+    known = verify(there.store())
+    assert known.is_good
+    assert known.counts["payloads"] == {"checked": 2, "failed": 0, "unknown": 0}
+    store = there.store()
+    tips = list(list_refs(store.repository.git, PAYLOAD).values())
+    sides = []
+    for run in sorted(runs(store), key=lambda run: [first, second].index(run.id)):
+        (artifact,) = run.inputs
+        assert artifact.listing
+        sides.append(open_listing(store.objects, tips, run.id, artifact.listing))
+    assert [item.path for item in differences(*sides)] == [b"sub/new"]
+    there.git("fsck", "--strict", "--connectivity-only")
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"), [(MODE_TREE, b".git"), (0o100755, b"=a"), (0o120000, b"=a")]
+)
+def test_listing_that_is_none_is_not_taken_in(
+    clones: Callable[[str], Clone], mode: int, name: bytes
+) -> None:
+    here, there = clones("here"), clones("there")
+    here.write("data/a", "a")
+    run_id = record_data(here.store(), "data")
+    here.prov("push")
+    ((ref, tip),) = list_refs(here.store().repository.git, PAYLOAD).items()
+    listing = here.git("ls-tree", "--name-only", f"{tip}:{run_id}").strip()
+    node = here.git("rev-parse", f"{tip}:{run_id}/{listing}/node").strip()
+    tree = here.git("rev-parse", f"{tip}:{run_id}/{listing}").strip()
+    pack = PackBuilder()
+    bad = pack.add(
+        "tree",
+        encode_tree(
+            [
+                TreeEntry(mode, name, tree if mode == MODE_TREE else node),
+                TreeEntry(MODE_FILE, b"node", node),
+            ]
+        ),
+    )
+    write_pack(here.store(), pack)
+    files = {run_id: {listing: Existing(MODE_TREE, bad)}}
+    forged = entry(here.store(), files, parents=[tip], message=b"payload\n")
+    here.git("push", "--quiet", "--no-verify", "origin", f"{forged}:{ref}")
+    done = there.prov_call("pull", "--payload")
+    assert done.returncode
+    assert "has no place in a listing" in done.stderr
+    assert not refs(there, PAYLOAD)
+    here.git("push", "--quiet", "--no-verify", "--force", "origin", f"{tip}:{ref}")
+    there.prov("pull", "--payload")
+    assert verify(there.store()).counts["payloads"]["checked"] == 1

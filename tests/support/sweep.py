@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from errno import EDQUOT, EIO, ENOSPC, EROFS
 from functools import cache
@@ -136,9 +136,12 @@ class Stage:
         wrong += [f"stays in the journal: {run.name}" for run in self._begun()]
         if said := self._fsck():
             wrong.append(f"fsck: {said}")
-        verified = call(self.clone, "verify")
+        verified = call(self.clone, "verify", "--json")
         if verified.status:
             wrong.append(f"verify: {verified.stdout}{verified.stderr}")
+        else:
+            unknown = _unknown_payload(json.loads(verified.stdout), _acknowledged(answer))
+            outcome.lost += [f"payload {subject}" for subject in unknown]
         self._count(answer, steps.count(RECORDED), outcome)
 
     def _steps(self, after: str) -> list[tuple[str, ...]]:
@@ -218,6 +221,15 @@ class Stage:
 def _acknowledged(answer: Answer) -> list[str]:
     """Return the runs that the user was told are recorded, as shown to the user."""
     return [line.split()[-1] for line in answer.stderr.splitlines() if ACKNOWLEDGED in line]
+
+
+def _unknown_payload(verified: Mapping[str, Any], acknowledged: Sequence[str]) -> list[str]:
+    """Return what is not there of the output and listings of acknowledged runs."""
+    return [
+        item["subject"]
+        for item in verified["findings"]
+        if item["kind"] == "payloads" and item["subject"].startswith(tuple(acknowledged))
+    ]
 
 
 def _missing(record: dict[str, Any]) -> str:

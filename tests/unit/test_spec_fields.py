@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitprov.codec import canonical
+from gitprov.codec import canonical, listings
 from gitprov.codec.records import KINDS
 
 SPECIFICATION = Path(__file__).resolve().parents[2] / "docs" / "format" / "spec-v1.md"
@@ -133,3 +133,12 @@ def test_limits_are_those_of_the_code() -> None:
     ):
         grouped = f"{limit:,}".replace(",", " ")
         assert f"| {what} | {grouped} |" in text
+
+
+def test_limits_of_nodes_are_those_of_the_code() -> None:
+    text = _section(specification(), "Listings")
+    assert f"more than {listings.MAX_ITEMS:,} items" in text
+    assert f"more than 1 MiB ({listings.MAX_TEXT_BYTES:,} bytes)" in text
+    assert f"down to {listings.MAX_SPLITS} digits" in text
+    for mode in (listings.FILE, listings.PROGRAM, listings.LINK, listings.FOLDER):
+        assert f"{mode} (octal {mode:o})" in text

@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import json
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from tests.support.chains import (
     write_pack,
 )
 from tests.support.repositories import Clone
-from tests.support.runs import entries, finish, record, records, run_ids
+from tests.support.runs import entries, finish, record, records, run_ids, unpack
 
 LOCK = {"uv.lock": b"version = 1\n", "deep/packages.json": b"{}\n"}
 
@@ -339,18 +338,6 @@ def test_trailers_that_lie(clone: Clone, store: Store, lie: str) -> None:
     oids = rebuild(store, change)
     said = failed(clone, kind="entries")
     assert f"entries: {oids[1]}: the message names other runs than the entry holds" in said
-
-
-def unpack(clone: Clone) -> None:
-    """Turn all packs into loose objects."""
-    folder = clone.path / ".git" / "objects" / "pack"
-    for pack in folder.glob("*.pack"):
-        data = pack.read_bytes()
-        for path in folder.glob(f"{pack.stem}*"):
-            path.unlink()
-        subprocess.run(
-            ["git", "unpack-objects", "-q"], cwd=clone.path, input=data, check=True, timeout=60
-        )
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "flipped", "exchanged"])
