@@ -1,11 +1,11 @@
 """What two states of data differ in, at the cost of what they differ in."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
-from gitprov.codec.listings import FILE, Item
+from gitprov.codec.listings import FILE, LINK, Item
 from gitprov.data.sides import Side
 from gitprov.errors import InputError
 from gitprov.store.listing_diff import Difference, differences
@@ -61,32 +61,55 @@ def compare(before: Side, after: Side) -> DataDifference:
 
 
 def _changes(found: Iterable[Difference]) -> list[Change]:
-    changes, added, removed = [], [], defaultdict[tuple[int, bytes], list[Difference]](list)
+    changes, added, removed = [], list[Difference](), list[Difference]()
     for difference in found:
         before, after = difference.before, difference.after
         if before is None:
             added.append(difference)
         elif after is None:
-            removed[_content(before)].append(difference)
-        else:
-            same = _content(before) == _content(after)
-            changes.append(Change("mode" if same else "changed", *difference))
-    for difference in added:
-        assert difference.after is not None  # noqa: S101 -- it was added
-        if difference.after.size and (olds := removed.get(_content(difference.after))):
-            old = olds.pop(0)
-            changes.append(
-                Change("renamed", difference.path, old.before, difference.after, old.path)
-            )
-        else:
-            changes.append(Change("added", *difference))
-    changes += (Change("removed", *old) for olds in removed.values() for old in olds)
+            removed.append(difference)
+        elif not _is_same(before, after):
+            changes.append(Change("changed", *difference))
+        elif before.mode != after.mode:
+            changes.append(Change("mode", *difference))
+    changes += _renamed(added, removed)
     return sorted(changes, key=lambda change: change.path)
 
 
-def _content(item: Item) -> tuple[int, bytes]:
-    algorithm = min(item.digests)
-    return item.size, algorithm.encode() + item.digests[algorithm]
+def _renamed(added: Iterable[Difference], removed: Iterable[Difference]) -> Iterator[Change]:
+    """Yield what has come and gone, as one where it is the same content; each is used once."""
+    gone: dict[tuple[int, str, bytes], list[Difference]] = defaultdict(list)
+    for old in removed:
+        for key in _keys(old.before):
+            gone[key].append(old)
+    used: set[bytes] = set()
+    for new in added:
+        olds = (old for key in _keys(new.after) for old in gone[key] if old.path not in used)
+        found = next(olds, None)
+        if found is None:
+            yield Change("added", *new)
+        else:
+            used.add(found.path)
+            yield Change("renamed", new.path, found.before, new.after, found.path)
+    yield from (Change("removed", *old) for old in removed if old.path not in used)
+
+
+def _keys(item: Item | None) -> Iterator[tuple[int, str, bytes]]:
+    """Yield what a file's content may be known by; empty ones are nobody's."""
+    if item is not None and item.size:
+        for algorithm, digest in item.digests.items():
+            yield item.size, algorithm, digest
+
+
+def _is_same(before: Item, after: Item) -> bool:
+    is_link = LINK in (before.mode, after.mode)
+    if before.size != after.size or (is_link and before.mode != after.mode):
+        return False
+    same = _equal(before.digests, after.digests)
+    if same is None:
+        names = [", ".join(sorted(item.digests)) for item in (before, after)]
+        raise InputError(f"files have no digest in common: {names[0]} before, {names[1]} after")
+    return same
 
 
 def _equal(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> bool | None:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
 from gitprov.capture.data.names import is_remote, local_path
@@ -21,10 +22,13 @@ from gitprov.data.sides import Side, Sides
 from gitprov.errors import DataUnavailable, GitprovError, InputError, InTheWay
 from gitprov.model.wording import files_text, printable
 from gitprov.store.git import Git
+from gitprov.store.listings import Listing
 from gitprov.store.repository import Repository
 
 _CHUNK_BYTES = 1 << 20
 _PROGRAM_MODE = 0o755
+# A listing of few objects may name files without end.
+_MAX_ITEMS = 100_000_000
 
 Opened = Callable[[], IO[bytes]]
 
@@ -45,27 +49,29 @@ class DataContent:
         if os.path.lexists(destination):
             raise InTheWay(f"{destination} is there already; name another place")
         side = self._sides.recorded(recorded)
-        if side.artifact.kind != "tree":
-            if not side.artifact.digest:
-                raise DataUnavailable(f"{recorded.text} was not hashed; nothing can be checked")
-            self._bring_file(side, b"", side.artifact.digest, destination)
-            return 1
-        if side.listing is None:
+        if side.artifact.kind != "tree" and not side.artifact.digest:
+            raise DataUnavailable(f"{recorded.text} was not hashed; nothing can be checked")
+        if side.artifact.kind == "tree" and side.listing is None:
             raise DataUnavailable(f"{recorded.text} has no listing")
-        partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
-        try:
-            count = self._bring_folder(side, partial)
-            partial.rename(destination)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        # Beside what is written, and out of reach of the names in a listing.
+        with TemporaryDirectory(prefix=".gitprov-", dir=destination.parent) as folder:
+            made = Path(folder, "made")
+            if side.listing is None:
+                count = 1
+                self._bring_file(side, b"", side.artifact.digest, made)
+            else:
+                count = self._bring_folder(side, side.listing, made)
+            if os.path.lexists(destination):
+                raise InTheWay(f"{destination} is there already; name another place")
+            made.rename(destination)
         return count
 
     def open(self, side: Side, path: bytes, digest: Mapping[str, bytes]) -> Path | None:
         """Return a local file that holds the recorded content of a file now, if there is one."""
         for place in self._local_places(side, path, digest):
-            with suppress(OSError, GitprovError):
-                if place.is_file() and _matches(place.open("rb"), digest):
+            with suppress(_Unreadable, GitprovError):
+                if place.is_file() and _matches(_file(place), digest):
                     return place
         return None
 
@@ -74,19 +80,21 @@ class DataContent:
         self._bring_file(side, path, digest, copy)
         return copy
 
-    def _bring_folder(self, side: Side, folder: Path) -> int:
-        assert side.listing is not None  # noqa: S101 -- looked at before
-        folder.mkdir(parents=True)
+    def _bring_folder(self, side: Side, listing: Listing, folder: Path) -> int:
+        if listing.count() > _MAX_ITEMS:
+            raise DataUnavailable(f"{side.text} names more than {_MAX_ITEMS} files and folders")
+        folder.mkdir()
+        links: dict[Path, bytes] = {}
         missing: list[str] = []
         count = 0
-        for path, item in side.listing.items():
+        for path, item in listing.items():
             place = folder / os.fsdecode(path)
             if item.mode == FOLDER:
                 place.mkdir()
                 continue
             count += 1
             if item.mode == LINK:
-                place.symlink_to(os.fsdecode(item.target or b""))
+                links[place] = item.target or b""
                 continue
             try:
                 self._bring_file(side, path, item.digests, place)
@@ -100,20 +108,20 @@ class DataContent:
                 f"the recorded bytes of {files_text(missing)} cannot be had any more; "
                 "nothing was written"
             )
+        # Last: nothing is ever written through one.
+        for place, target in links.items():
+            place.symlink_to(os.fsdecode(target))
         return count
 
     def _bring_file(
         self, side: Side, path: bytes, digest: Mapping[str, bytes], destination: Path
     ) -> None:
-        partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
-        try:
-            for opened in self._places(side, path, digest):
-                with suppress(OSError, GitprovError), opened() as stream:
-                    if _matches(stream, digest, partial):
-                        partial.replace(destination)
-                        return
-        finally:
-            partial.unlink(missing_ok=True)
+        """Write a file where none is; raise DataUnavailable, and OSError where it cannot be."""
+        for opened in self._places(side, path, digest):
+            with suppress(_Unreadable, GitprovError), destination.open("xb") as written:
+                if _matches(opened, digest, written):
+                    return
+            destination.unlink(missing_ok=True)
         name = os.fsdecode(path) or side.text
         raise DataUnavailable(
             f"the recorded bytes of {printable(name)} cannot be had any more: neither where it "
@@ -123,7 +131,7 @@ class DataContent:
     def _places(self, side: Side, path: bytes, digest: Mapping[str, bytes]) -> Iterator[Opened]:
         for place in self._local_places(side, path, digest):
             if place.is_file():
-                yield lambda place=place: place.open("rb")  # type: ignore[misc]
+                yield _file(place)
         blob = self._blob(side, path)
         if blob is not None:
             yield blob
@@ -176,13 +184,33 @@ def _blob_of(git: Git, name: str) -> IO[bytes]:
     return spool
 
 
-def _matches(stream: IO[bytes], digest: Mapping[str, bytes], copy: Path | None = None) -> bool:
-    """Say whether a stream has a digest, and write it to a file meanwhile."""
+def _file(place: Path) -> Opened:
+    return lambda: place.open("rb")
+
+
+class _Unreadable(Exception):
+    """A place that may have the bytes cannot be read."""
+
+
+def _matches(opened: Opened, digest: Mapping[str, bytes], copy: IO[bytes] | None = None) -> bool:
+    """Say whether what is read has a digest, and write it to a file meanwhile.
+
+    Raises _Unreadable or GitprovError where it cannot be read, OSError where it cannot be written.
+    """
     algorithms = sorted(digest)
     begun = [new() for new in hashes(algorithms)]
-    with stream, (copy or Path(os.devnull)).open("wb") as written:
-        while chunk := stream.read(_CHUNK_BYTES):
-            for each in begun:
-                each.update(chunk)
-            written.write(chunk)
+    for chunk in _chunks(opened):
+        for each in begun:
+            each.update(chunk)
+        if copy is not None:
+            copy.write(chunk)
     return all(each.digest() == digest[name] for name, each in zip(algorithms, begun, strict=True))
+
+
+def _chunks(opened: Opened) -> Iterator[bytes]:
+    try:
+        with opened() as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise _Unreadable from error

@@ -73,6 +73,16 @@ def referred(text: str, find_run: FindRun) -> Sequence[Recorded | Present]:
         ) from error
 
 
+def recorded(text: str, find_run: FindRun) -> Sequence[Recorded]:
+    """Return what an argument names of recorded data: a run comes before a path of that name.
+
+    Raises UnknownData, and what `find_run` raises where there is no such run.
+    """
+    word, colon, name = text.partition(":")
+    run = find_run(word if colon and not is_remote(text) else text)
+    return [named(run, name)] if colon and name else all_of(run)
+
+
 def named(run: Run, name: str) -> Recorded:
     """Return the data of a run that is called so, or lies there; raise UnknownData."""
     data = all_of(run)

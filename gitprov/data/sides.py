@@ -1,7 +1,7 @@
 """Data to be compared: as a run has recorded it, or as it is now."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from gitprov.capture.data.uris import capture_uri
 from gitprov.capture.files import raw_text
 from gitprov.capture.hashing.algorithms import SIZES
 from gitprov.capture.secrets.redaction import Redactor, redactor_for
-from gitprov.codec.listings import FOLDER
+from gitprov.codec.listings import FOLDER, LINK
 from gitprov.data.references import Present, Recorded
 from gitprov.errors import InputError, UnknownData
 from gitprov.model.run import Artifact
@@ -29,6 +29,9 @@ from gitprov.store.store import Store
 SCHEMES = frozenset(
     "abfs abfss adl az ftp gcs gs hf http https lakefs memory oci oss r2 s3 s3a sftp ssh".split()
 )
+
+# The digests that files may well have in a listing that is not here.
+_USUAL = (("sha256",), ("blake3",), ("sha256", "blake3"))
 
 
 class Side(NamedTuple):
@@ -87,7 +90,14 @@ class Sides:
 
     def present(self, reference: Present, like: Side | None = None) -> Side:
         """Return data as it is now."""
+        return self._captured(reference, like, None)
+
+    def _captured(
+        self, reference: Present, like: Side | None, algorithms: tuple[str, ...] | None
+    ) -> Side:
         options = self._options_like(like)
+        if algorithms is not None:
+            options = replace(options, algorithms=algorithms)
         if is_remote(reference.name):
             captured = self._remote(reference.name, options)
         else:
@@ -102,7 +112,18 @@ class Sides:
 
         Raises as `present` does, and InputError where a record may not lead us.
         """
-        return self.present(Present(self.place_of(recorded.artifact)), recorded)
+        reference = Present(self.place_of(recorded.artifact))
+        found = self.present(reference, recorded)
+        artifact = recorded.artifact
+        if artifact.kind != "tree" or recorded.listing is not None:
+            return found
+        # Which digests its files have is in the listing; where that is not here, one of these
+        # gives the same root, or it has changed.
+        for algorithms in _USUAL:
+            if found.artifact.digest == artifact.digest:
+                break
+            found = self._captured(reference, recorded, algorithms)
+        return found
 
     def place_of(self, artifact: Artifact) -> str:
         """Return the path or URI at which data was recorded; raise InputError."""
@@ -122,10 +143,11 @@ class Sides:
         options = with_digests(self._options, self._store.repository.config)
         if like is None:
             return options
-        digests = set(like.artifact.digest)
-        if like.listing is not None:
-            first = next(iter(like.listing.files()), None)
-            digests = set(first[1].digests) if first else set()
+        digests: Collection[str] = like.artifact.digest
+        if like.artifact.kind == "tree":
+            items = like.listing.files() if like.listing is not None else iter(())
+            first = next((item for _, item in items if item.mode != LINK), None)
+            digests = first.digests if first is not None else ()
         algorithms = tuple(name for name in SIZES if name in digests)
         return replace(
             options,

@@ -1,9 +1,11 @@
 """Where data was recorded: its versions over time, and the runs that used each."""
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 from gitprov.index.database import open_index
@@ -46,17 +48,28 @@ class DataIndex:
     def _index(self) -> sqlite3.Connection:
         return open_index(self._store)
 
-    def versions(self, name: str) -> list[Version]:
+    def versions(self, name: str, *, is_pattern: bool = False) -> list[Version]:
         """Return the versions of what lies at a place, or was ever called so, the oldest first.
 
-        `name` may be a pattern with `*`, `?` and `[…]`, as SQLite's GLOB has it. Each place has
-        versions of its own.
+        A pattern has `*`, `?` and `[…]`, as SQLite's GLOB. Each place has versions of its own.
         """
-        how = "GLOB" if any(letter in name for letter in "*?[") else "="
+        how = "GLOB" if is_pattern else "="
         wanted = encodable(name)
         called = f"SELECT place FROM artifacts WHERE name {how} ?"  # noqa: S608 -- our own words
         query = f"SELECT {_COLUMNS} WHERE a.place {how} ? OR a.place IN ({called}) {_IN_TIME}"
         return list(_versions(self._index.execute(query, [wanted, wanted])))
+
+    def versions_at(self, name: str, top: Path | None) -> list[Version]:
+        """Return the versions of data by its name, its place as recorded, or a path from here.
+
+        `top` is the work tree.
+        """
+        places = [name]
+        path = Path(os.path.abspath(name))  # noqa: PTH100 -- links are kept as they are named
+        if top is not None and path.is_relative_to(top):
+            places.append(str(path.relative_to(top)))
+        places.append(path.as_uri())
+        return next((found for place in places if (found := self.versions(place))), [])
 
     def with_digest(self, digest: str) -> list[Version]:
         """Return where content was recorded, by `sha256:…`, the oldest first."""

@@ -20,7 +20,8 @@ from gitprov.model.run import Artifact
 from gitprov.recorder.active import ActiveRun
 from gitprov.recorder.observed import SourceFiles
 
-MAX_PATHS = 10_000
+# More would make a record large, and its end late; a folder that is declared has no such limit.
+MAX_PATHS = 1000
 # Each of these costs a question over the network, at the end of the run.
 MAX_URIS = 100
 
@@ -182,7 +183,11 @@ class _Adding:
 
     def _add_files(self, role: str, names: list[str]) -> None:
         if len(names) > MAX_PATHS:
-            self._missing[f"trace.{role}"] = f"{len(names) - MAX_PATHS} more files were seen"
+            option = "-i" if role == "inputs" else "-o"
+            self._missing[f"trace.{role}"] = (
+                f"{len(names) - MAX_PATHS} more files were seen; to have all of them recorded, "
+                f"name their folder: {option} FOLDER"
+            )
         paths = [self._path(name) for name in sorted(names)[:MAX_PATHS]]
         if paths:
             self._run.contribution.add_data(role, paths, cwd=self._top, seen="observed")

@@ -139,6 +139,25 @@ class Listing:
             else:
                 waiting.pop()
 
+    def count(self) -> int:
+        """Return how many items there are, each as often as it stands somewhere.
+
+        The objects of a listing are shared: few of them may stand for more than there is room for.
+        """
+        counts: dict[Place, int] = {}
+        waiting = [self.top]
+        while waiting:
+            place = waiting[-1]
+            node, places = self.read(place)
+            missing = [below for below in places.values() if below not in counts]
+            if missing:
+                waiting += missing
+                continue
+            waiting.pop()
+            own = 0 if node.is_split else len(node.items)
+            counts[place] = own + sum(counts[below] for below in places.values())
+        return counts[self.top]
+
     def folder(self) -> Sequence[Item]:
         """Return what the topmost folder itself holds."""
         return self.unfolded(*self.read(self.top))[0]
@@ -241,8 +260,11 @@ def _check_place(node: Node, place: Place) -> None:
     """Check that parts are no deeper than hashes go, and hold the names that belong there."""
     if node.is_split:
         well = len(place.digits) < MAX_SPLITS
+    elif place.digits:
+        # An empty one would be good for any part: few objects could stand for parts without end.
+        well = bool(node.items) and all(is_in_part(item.name, place.digits) for item in node.items)
     else:
-        well = not place.digits or all(is_in_part(item.name, place.digits) for item in node.items)
+        well = True
     if not well:
         raise MalformedRecord(f"tree {place.tree} is no such part of a folder")
 

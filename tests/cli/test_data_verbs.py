@@ -119,6 +119,22 @@ class TestSnapshot:
             [run] = lines(clone.prov("show", "--json"))
             assert run["inputs"][0]["digest"].keys() == {"sha256", "md5"}
 
+    def test_names_that_look_like_patterns(self, clone: Clone) -> None:
+        clone.write("x[1].csv", "one\n")
+        clone.write("x1.csv", "other\n")
+        assert "for the first time" in clone.prov("data", "snapshot", "x1.csv")
+        assert "for the first time" in clone.prov("data", "snapshot", "x[1].csv")
+        assert "unchanged" in clone.prov("data", "snapshot", "x[1].csv")
+        assert clone.prov("data", "log", "x[1].csv").count("input of run") == 2
+
+    def test_what_is_a_secret_by_now(self, clone: Clone) -> None:
+        """An unchanged folder is not listed as it was when its names were no secrets."""
+        clone.write("data/Xq7-pLm2-vTz9.csv", "x\n")
+        clone.prov("data", "snapshot", "data")
+        assert "Xq7-pLm2-vTz9" in clone.prov("data", "ls", "last:data")
+        clone.prov("data", "snapshot", "data", API_TOKEN="Xq7-pLm2-vTz9")
+        assert "Xq7-pLm2-vTz9" not in clone.prov("data", "ls", "last:data")
+
 
 class TestStatus:
     def test_nothing_has_changed(self, clone: Clone) -> None:
@@ -140,6 +156,31 @@ class TestStatus:
         assert first["changes"] == {
             "added": 1, "removed": 1, "changed": 1, "renamed": 1, "mode": 0
         }  # fmt: skip
+
+    def test_of_a_place(self, clone: Clone) -> None:
+        """A path stands for what was recorded there last; a run comes before a file of its name."""
+        clone.prov("run", "-i", "data", "--", "true")
+        clone.write("last", "")
+        assert clone.prov("data", "status").startswith("same")
+        assert clone.prov("data", "status", "data").startswith("same")
+        result = clone.prov_call("data", "status", "last~7:data")
+        assert (result.returncode, result.stdout) == (UNKNOWN_DATA, "")
+
+    @pytest.mark.parametrize("digests", ["blake3", "sha256,blake3"])
+    @pytest.mark.parametrize("has_listing", [True, False])
+    def test_other_digests(self, clone: Clone, digests: str, *, has_listing: bool) -> None:
+        pytest.importorskip("blake3")
+        clone.git("config", "prov.data.digest", digests)
+        clone.prov("run", "-i", "data", "--", "true")
+        clone.git("config", "--unset", "prov.data.digest")
+        (clone.path / ".git/prov/stat-cache.sqlite").unlink()
+        payload = clone.git("for-each-ref", "--format=%(refname)", "refs/prov/payload").split()
+        for ref in payload if not has_listing else ():
+            clone.git("update-ref", "-d", ref)
+        assert clone.prov("data", "status").startswith("same")
+        assert clone.prov("data", "verify").startswith("same")
+        clone.write("data/images/2.png", b"\x89PNG 222")
+        assert changed(clone, "status").startswith("changed")
 
     def test_gone_and_not_hashed(self, clone: Clone) -> None:
         clone.prov("run", "-i", "data/a.csv", "-i", "gone", "--", "true")
@@ -228,6 +269,18 @@ class TestVerify:
 
 
 class TestDiff:
+    def test_digests_of_different_kinds(self, clone: Clone) -> None:
+        pytest.importorskip("blake3")
+        clone.prov("data", "snapshot", "data")
+        clone.git("config", "prov.data.digest", "sha256,blake3")
+        clone.prov("data", "snapshot", "data")
+        said = clone.prov("data", "diff", "last~1:data", "last:data")
+        assert said.endswith("the same\n")
+        clone.git("config", "prov.data.digest", "blake3")
+        clone.prov("data", "snapshot", "data")
+        result = clone.prov_call("data", "diff", "last~2:data", "last:data")
+        assert "no digest in common" in result.stderr
+
     def test_two_runs(self, clone: Clone) -> None:
         clone.prov("data", "snapshot", "data")
         change(clone)
@@ -337,6 +390,27 @@ class TestGet:
         assert (clone.path / "copy/link").readlink() == Path("a.csv")
         clone.prov("data", "get", "last:data/images/1.png", "copy.png")
         assert (clone.path / "copy.png").read_bytes() == b"\x89PNG one"
+
+    def test_into_a_folder_that_is_to_be_made(self, clone: Clone) -> None:
+        clone.prov("data", "snapshot", "data/a.csv")
+        clone.prov("data", "get", "last:data/a.csv", "copy/below/a.csv")
+        assert (clone.path / "copy/below/a.csv").read_text() == "a,b\n1,2\n"
+        (clone.path / "copy/closed").write_text("")
+        result = clone.prov_call("data", "get", "last:data/a.csv", "copy/closed/a.csv")
+        assert result.returncode != 0
+        assert "cannot be had" not in result.stderr
+
+    def test_nothing_is_written_through_links(self, clone: Clone) -> None:
+        """Whatever names a listing has: its links are made when all files are there."""
+        victim = clone.write("victim", "as it was")
+        clone.write("data/x", "attack")
+        for name in (".x", "made", "w", "zz"):
+            (clone.path / "data" / name).symlink_to(victim)
+        clone.prov("data", "snapshot", "data")
+        clone.prov("data", "get", "last", "data", "copy")
+        assert victim.read_text() == "as it was"
+        assert (clone.path / "copy/x").read_text() == "attack"
+        assert not list(clone.path.glob(".gitprov-*"))
 
     def test_bytes_that_are_gone(self, clone: Clone) -> None:
         clone.prov("data", "snapshot", "data")

@@ -345,7 +345,17 @@ class TestParts:
     def test_empty_part(self, objects: Objects) -> None:
         empty = objects.folder({})
         top = add_node(objects.add, Node((empty.item(b"0"),), is_split=True), {b"0": empty.tree})
-        assert list(objects.open(top).items()) == []
+        with pytest.raises(MalformedRecord, match="no such part"):
+            list(objects.open(top).items())
+
+
+class TestCount:
+    def test_what_is_shared_counts_as_often_as_it_stands_somewhere(self, objects: Objects) -> None:
+        folder = objects.folder({})
+        for _ in range(20):  # 20 nodes that stand for two million folders
+            items = [folder.item(b"a"), folder.item(b"b")]
+            folder = add_folder(objects.add, items, dict.fromkeys((b"a", b"b"), folder.tree))
+        assert objects.open(folder).count() == 2**21 - 2
 
 
 def test_modes_of_files_that_are_none() -> None:

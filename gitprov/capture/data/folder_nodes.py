@@ -61,7 +61,7 @@ class NodeMaker:
             if cached is None:
                 where = os.fsdecode(plan.path)
                 raise InputError(f"{where} was forgotten while it was captured; try again")
-            node = _Node(plan, folders, cached)
+            node = _Node(plan, folders, cached, self._said(plan, folders, cached))
             folder = node.known() if reused is not None else None
             if folder is None:
                 folder = self._made(node, add)
@@ -82,8 +82,7 @@ class NodeMaker:
         items = self._files(node.cached)
         items += [_link(name, target) for name, target in node.plan.links.items()]
         items += [folder.item(name) for name, folder in node.folders.items()]
-        trees = {name: folder.tree for name, folder in node.folders.items()}
-        items, trees = self._without_secrets(items, trees)
+        items, trees = node.without_secrets(items)
         return add_folder(add, sorted(items, key=_by_name), trees, depth=len(node.plan.part or b""))
 
     def _joined(
@@ -122,26 +121,14 @@ class NodeMaker:
             for name, (size, mode), start in rows
         ]
 
-    def _without_secrets(
-        self, items: list[Item], trees: dict[bytes, str]
-    ) -> tuple[list[Item], dict[bytes, str]]:
-        """Return items and trees of folders, with commitments for secrets in names and targets."""
+    def _said(
+        self, plan: _Plan, folders: Mapping[bytes, Folder], cached: CachedFolder
+    ) -> Mapping[bytes, bytes]:
+        """Return the names, and what links say, that hold a secret, with commitments for it."""
         if self._redact is None:
-            return items, trees
-        said = self._redact(
-            [text for item in items for text in (item.name, item.target) if text is not None]
-        )
-        if not said:
-            return items, trees
-        redacted = []
-        for item in items:
-            target = said.get(item.target, item.target) if item.target is not None else None
-            name = said.get(item.name, item.name)
-            if target is None:
-                redacted.append(item._replace(name=name))
-            else:
-                redacted.append(_link(name, target))
-        return redacted, {said.get(name, name): tree for name, tree in trees.items()}
+            return {}
+        names = cached.names.split(b"\0")[:-1]
+        return self._redact([*names, *plan.links, *plan.links.values(), *folders])
 
 
 @dataclass(slots=True)
@@ -151,6 +138,22 @@ class _Node:
     plan: _Plan
     folders: dict[bytes, Folder]
     cached: CachedFolder
+    said: Mapping[bytes, bytes]
+
+    def without_secrets(self, items: list[Item]) -> tuple[list[Item], dict[bytes, str]]:
+        """Return items, and the trees of folders, with commitments in names and targets."""
+        trees = {name: folder.tree for name, folder in self.folders.items()}
+        if not self.said:
+            return items, trees
+        said = self.said
+        redacted = []
+        for item in items:
+            name = said.get(item.name, item.name)
+            if item.target is None:
+                redacted.append(item._replace(name=name))
+            else:
+                redacted.append(_link(name, said.get(item.target, item.target)))
+        return redacted, {said.get(name, name): tree for name, tree in trees.items()}
 
     def known(self) -> Folder | None:
         """Return what was made of the same before, None where it was not the same."""
@@ -173,6 +176,8 @@ class _Node:
         """Return what stands for all that is in it besides files."""
         parts = [b"%s\0%s\0" % link for link in self.plan.links.items()]
         parts += [b"%s/\0%s\0" % (name, folder.sha256) for name, folder in self.folders.items()]
+        # What is a secret may be another matter by now.
+        parts += [b"%s\0=%s\0" % secret for secret in sorted(self.said.items())]
         return b"".join(parts)
 
 

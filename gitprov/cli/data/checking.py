@@ -1,6 +1,6 @@
 """`git prov data status`, `verify` and `get`: whether recorded data is there, and as it was."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,12 +13,10 @@ from gitprov.cli.terminal import Json, say, style_for
 from gitprov.data.checking import DataState, check
 from gitprov.data.comparison import KINDS
 from gitprov.data.content import DataContent
-from gitprov.data.references import Recorded, all_of
-from gitprov.errors import UnknownData
-from gitprov.index.artifacts import DataIndex
+from gitprov.data.references import Recorded
 from gitprov.index.history import LAST
 from gitprov.model.ids import short
-from gitprov.model.wording import place_text, plural, printable
+from gitprov.model.wording import plural, printable
 from gitprov.store.store import Store
 from gitprov.views.data import artifact_text, change_line, count_text
 from gitprov.views.json import json_line
@@ -54,7 +52,7 @@ def status(
     """
     options = DataOptions(verify=verify, engine=engine, hint_only=not verify)
     with current_store() as store, names_in(store, options) as names:
-        wanted = _all_recorded(store, names) if everything else _recorded(names, data)
+        wanted = _everything(names) if everything else names.all_recorded(data)
         _report(store, check(names.sides, wanted), as_json=as_json, strict=False)
 
 
@@ -72,7 +70,7 @@ def verify(
     """
     options = DataOptions(verify=True, engine=engine)
     with current_store() as store, names_in(store, options) as names:
-        _report(store, check(names.sides, _recorded(names, data)), as_json=as_json, strict=True)
+        _report(store, check(names.sides, names.all_recorded(data)), as_json=as_json, strict=True)
 
 
 def get(
@@ -89,22 +87,13 @@ def get(
     """
     text, to = (run, name) if destination is None else (f"{run}:{name}", destination)
     with current_store() as store, names_in(store, DataOptions()) as names:
-        recorded = names.recorded(text)
+        recorded = names.one_recorded(text)
         count = DataContent(store.repository, names.sides).bring(recorded, Path(to))
     say(f"gitprov: {to}: {plural(count, 'file')}, as recorded by run {short(recorded.run.id)}")
 
 
-def _recorded(names: Names, text: str) -> Sequence[Recorded]:
-    found = [item for item in names.all(text) if isinstance(item, Recorded)]
-    if not found:
-        raise UnknownData(f"{printable(text)} has no recorded data; that is a run, or RUN:NAME")
-    return found
-
-
-def _all_recorded(store: Store, names: Names) -> Iterable[Recorded]:
-    for version, _ in DataIndex(store).latest():
-        run = names.history.find(version.uses[-1].run_id).record
-        yield from (item for item in all_of(run) if place_text(item.artifact) == version.place)
+def _everything(names: Names) -> Iterable[Recorded]:
+    return (names.newest(version) for version, _ in names.index.latest())
 
 
 def _report(store: Store, states: Iterable[DataState], *, as_json: bool, strict: bool) -> None:

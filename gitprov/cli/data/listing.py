@@ -1,8 +1,6 @@
 """`git prov data ls` and `log`: what data is recorded, and its versions over time."""
 
-import os
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -81,7 +79,9 @@ def log(
 ) -> None:
     """Show the versions that data has had, the newest first, and the runs that used each."""
     with current_store() as store:
-        versions = _versions(store, uri)
+        index = DataIndex(store)
+        found = index.versions_at(uri, store.repository.work_tree)
+        versions = found or index.versions(uri, is_pattern=True)
         if not versions:
             raise UnknownData(
                 f"no run has recorded {printable(uri)}; what there is: git prov data ls"
@@ -136,18 +136,6 @@ def _of_run(data: list[Recorded], *, as_json: bool) -> None:
 def _line(side: Side) -> str:
     place = place_text(side.artifact)
     return f"{printable(place)}  {artifact_text(side.artifact)}"
-
-
-def _versions(store: Store, name: str) -> list[Version]:
-    """Return the versions of data by its name, its place as recorded, or as a path from here."""
-    index = DataIndex(store)
-    top = store.repository.work_tree
-    places = [name]
-    path = Path(os.path.abspath(name))  # noqa: PTH100 -- links are not resolved, as when recorded
-    if top is not None and path.is_relative_to(top):
-        places.append(str(path.relative_to(top)))
-    places.append(path.as_uri())
-    return next((found for place in places if (found := index.versions(place))), [])
 
 
 def _paragraph(version: Version, style: Style, now_ns: int) -> list[str]:

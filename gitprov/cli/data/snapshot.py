@@ -86,7 +86,7 @@ def snapshot(
 def _since(versions: list[Version], item: Artifact, run_id: str) -> str | None:
     """Say since when data has been as it is; None where it is not known how it is."""
     digest = digest_text(item)
-    if digest is None:
+    if digest is None or not versions:
         return None
     if len(versions) == 1 and len(versions[0].uses) == 1:
         return "recorded for the first time"
