@@ -1,13 +1,14 @@
 """Recorded data compared with what lies there now: by a look, or by reading all of it again."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from gitprov.data.comparison import DataDifference, compare
+from gitprov.data.comparison import DataDifference, OtherKind, compare
 from gitprov.data.references import Recorded
 from gitprov.data.sides import Side, Sides
 from gitprov.errors import GitprovError, PayloadMissing
+from gitprov.model.wording import place_text
 
 State = Literal["same", "changed", "gone", "unknown"]
 
@@ -28,7 +29,19 @@ class DataState:
 def check(sides: Sides, recorded: Iterable[Recorded]) -> Iterator[DataState]:
     """Yield what has become of each. Nothing is raised for what cannot be read."""
     for item in recorded:
-        yield _state(sides, item)
+        found = _state(sides, item)
+        if found.state == "changed" and _is_rewritten(item):
+            found = replace(found, state="unknown", reason="the run itself has changed it")
+        yield found
+
+
+def _is_rewritten(recorded: Recorded) -> bool:
+    """Say whether an input is what the run has written, too: what it was is no more."""
+    place = place_text(recorded.artifact)
+    outputs = (item for item in recorded.run.outputs if place_text(item) == place)
+    return recorded.role == "input" and any(
+        item.digest != recorded.artifact.digest for item in outputs
+    )
 
 
 def _state(sides: Sides, recorded: Recorded) -> DataState:
@@ -37,14 +50,13 @@ def _state(sides: Sides, recorded: Recorded) -> DataState:
         if not before.artifact.digest and not before.artifact.remote:
             return DataState(recorded, "unknown", "it was not hashed when it was recorded")
         after = sides.now(before)
-    except FileNotFoundError:
+        found = compare(before, after)
+    except (FileNotFoundError, NotADirectoryError):
         return DataState(recorded, "gone")
+    except OtherKind as error:
+        return DataState(recorded, "changed", str(error))
     except (GitprovError, OSError) as error:
         return DataState(recorded, "unknown", str(error))
-    try:
-        found = compare(before, after)
-    except GitprovError as error:
-        return DataState(recorded, "changed", str(error))
     return _by_hints(recorded, found) if found.same is None else _by_content(recorded, found)
 
 
@@ -68,6 +80,9 @@ def _recorded(sides: Sides, recorded: Recorded) -> Side:
 
 def _by_hints(recorded: Recorded, found: DataDifference) -> DataState:
     """Say whether a remote object has changed by what the store says of it."""
+    sizes = found.before.artifact.size, found.after.artifact.size
+    if None not in sizes and sizes[0] != sizes[1]:
+        return DataState(recorded, "changed", "its size is another one", found)
     before, after = found.before.artifact.remote, found.after.artifact.remote
     for hint in _HINTS:
         if hint in before and hint in after:

@@ -38,16 +38,21 @@ class DataDifference:
         return sum(change.kind == kind for change in self.changes)
 
 
+class OtherKind(InputError):
+    """One side is a file and the other a folder."""
+
+
 def compare(before: Side, after: Side) -> DataDifference:
     """Return what two sides differ in.
 
-    Files are one another's equals by a digest that both have. Raises InputError where one is a
-    file and the other a folder; ObjectMissing and IntegrityError where a listing cannot be read.
+    Files are one another's equals by a digest that both have. Raises OtherKind where one is a file
+    and the other a folder; InputError where files have no digest in common; ObjectMissing and
+    IntegrityError where a listing cannot be read.
     """
     one, two = before.artifact, after.artifact
     if (one.kind == "tree") != (two.kind == "tree"):
         kinds = ("a folder" if item.kind == "tree" else "a file" for item in (one, two))
-        raise InputError(f"{before.text} is {next(kinds)} and {after.text} is {next(kinds)}")
+        raise OtherKind(f"{before.text} is {next(kinds)} and {after.text} is {next(kinds)}")
     if before.listing is not None and after.listing is not None:
         changes = _changes(differences(before.listing, after.listing))
         return DataDifference(before, after, not changes, changes)

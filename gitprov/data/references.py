@@ -94,6 +94,8 @@ def named(run: Run, name: str) -> Recorded:
         for place in (item.artifact.name, place_text(item.artifact).rstrip("/")):
             if item.artifact.kind == "tree" and place and wanted.startswith(f"{place}/"):
                 return item._replace(within=os.fsencode(wanted[len(place) + 1 :]))
+    if whole := next((item for item in data if place_text(item.artifact) == "."), None):
+        return whole._replace(within=os.fsencode(wanted))  # in all of the work tree
     ends = [item for item in data if Path(place_text(item.artifact)).name == wanted]
     if len(ends) == 1:
         return ends[0]

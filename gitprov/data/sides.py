@@ -128,11 +128,16 @@ class Sides:
     def place_of(self, artifact: Artifact) -> str:
         """Return the path or URI at which data was recorded; raise InputError."""
         if artifact.path is not None:
+            path = os.fsdecode(artifact.path)
+            if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+                raise InputError(f"{path!r} leads out of the work tree, and is not looked at")
             top = self._store.repository.require_work_tree()
-            return os.fspath(top / os.fsdecode(artifact.path))
+            return os.fspath(top / path)
         uri = artifact.uri
         if uri is None:
             raise InputError("its place was not recorded")
+        if "\0" in local_path(uri):
+            raise InputError(f"{uri} is no URI of a file")
         scheme = uri.partition("://")[0]
         if is_remote(uri) and ("::" in uri or scheme not in SCHEMES):
             raise InputError(f"{uri} comes from a record and is not opened for its sake")

@@ -132,7 +132,7 @@ class TestSnapshot:
         clone.write("data/Xq7-pLm2-vTz9.csv", "x\n")
         clone.prov("data", "snapshot", "data")
         assert "Xq7-pLm2-vTz9" in clone.prov("data", "ls", "last:data")
-        clone.prov("data", "snapshot", "data", API_TOKEN="Xq7-pLm2-vTz9")
+        clone.prov("data", "snapshot", "data", API_TOKEN="Xq7-pLm2-vTz9")  # noqa: S106
         assert "Xq7-pLm2-vTz9" not in clone.prov("data", "ls", "last:data")
 
 
@@ -156,6 +156,31 @@ class TestStatus:
         assert first["changes"] == {
             "added": 1, "removed": 1, "changed": 1, "renamed": 1, "mode": 0
         }  # fmt: skip
+
+    def test_a_run_that_changes_its_input(self, clone: Clone) -> None:
+        """What it has read is no more, and what it has written is as it was."""
+        script = "echo 22 >data/a.csv"
+        clone.prov("run", "-i", "data/a.csv", "-o", "data/a.csv", "--", "sh", "-c", script)
+        said = clone.prov("data", "status").splitlines()
+        assert said[0].startswith("unknown  input")
+        assert "the run itself has changed it" in said[1]
+        assert said[2].startswith("same     output")
+        assert clone.prov("data", "status", "--all").startswith("same     output")
+
+    def test_all_of_the_work_tree(self, clone: Clone) -> None:
+        clone.prov("data", "snapshot", ".")
+        assert clone.prov("data", "ls", "last:data/images").count("png") == 2
+        assert clone.prov("data", "status", "last:data/a.csv").startswith("same")
+
+    def test_what_has_become_something_else(self, clone: Clone) -> None:
+        clone.prov("run", "-i", "data", "-i", "data/images/1.png", "--", "true")
+        for name in ("1.png", "2.png"):
+            (clone.path / "data/images" / name).unlink()
+        (clone.path / "data/images").rmdir()
+        clone.write("data/images", "a file by now")
+        said = changed(clone, "status").splitlines()
+        assert said[0].startswith("changed")
+        assert said[-1].startswith("gone     input  data/images/1.png")
 
     def test_of_a_place(self, clone: Clone) -> None:
         """A path stands for what was recorded there last; a run comes before a file of its name."""
@@ -261,6 +286,12 @@ class TestVerify:
     def test_all_is_as_it_was(self, clone: Clone) -> None:
         clone.prov("run", "-i", "data", "--", "true")
         assert clone.prov("data", "verify").startswith("same")
+
+    def test_what_was_left_out_is_not_good(self, clone: Clone) -> None:
+        os.mkfifo(clone.path / "data/pipe")
+        clone.prov_call("data", "snapshot", "data")
+        assert clone.prov("data", "status").startswith("same")
+        assert "pipe could not be read" in changed(clone, "verify")
 
     def test_what_cannot_be_checked_is_not_good(self, clone: Clone) -> None:
         clone.prov("run", "-i", "gone", "--", "true")
@@ -494,6 +525,29 @@ def _opened_huge(pid: int) -> bool:
             if link.readlink().name == "file":
                 return True
     return False
+
+
+def test_a_flat_folder_is_kept_as_far_as_it_is_hashed(clone: Clone) -> None:
+    for number in range(600):
+        clone.write(f"data/{number:03}", str(number))
+    with (clone.path / "data/file").open("wb") as file:
+        file.truncate(1 << 40)
+    with subprocess.Popen(
+        [sys.executable, "-m", "gitprov", "data", "snapshot", "data"],
+        cwd=clone.path,
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        while not _opened_huge(process.pid):
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+    with closing(sqlite3.connect(clone.path / ".git/prov/stat-cache.sqlite")) as found:
+        names = b"".join(row[0] for row in found.execute("SELECT names FROM folders"))
+    assert names.count(b"\0") >= 512  # all requests before the one with the huge file
 
 
 def test_wrong_usage(clone: Clone) -> None:

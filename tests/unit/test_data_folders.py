@@ -5,12 +5,18 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Collection
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gitprov.capture.data.folders import FolderCapture
 from gitprov.capture.data.options import DataOptions
+from gitprov.capture.data.stat_cache import StatCache
+from gitprov.capture.hashing import STAT_BYTES
+from gitprov.capture.hashing.pool import Pool
 from gitprov.capture.secrets.allowed import Allowed
 from gitprov.capture.secrets.commitments import commitment
 from gitprov.capture.secrets.redaction import Redactor
@@ -18,7 +24,7 @@ from gitprov.capture.secrets.scanner import Scanner
 from gitprov.codec.listings import FOLDER, PROGRAM, SHA256
 from gitprov.store.store import Store
 from tests.support.captured_folders import Capture, expected, in_a_process, write
-from tests.support.listings import Content, file_item, flat, link_item
+from tests.support.listings import Content, Objects, file_item, flat, link_item
 from tests.support.repositories import Clone
 from tests.support.secrets import github_token
 
@@ -90,10 +96,10 @@ class TestWhatIsListed:
         assert found.artifact == expected({b"sub": {b"a": b"", b"x.git": git}})
         assert found.missing == {}
 
-    def test_files_named_as_that_are_not(self, store: Store, data: Path) -> None:
-        content: Content = {b".git": b"gitdir: x", b"sub": {b".git": "elsewhere"}}
-        write(data, content)
-        assert Capture(store).artifact == expected(content)
+    def test_files_and_links_named_so_are_left_out(self, store: Store, data: Path) -> None:
+        """As other work trees and submodules have them: they name a place of this machine."""
+        write(data, {b".git": b"gitdir: x", b"sub": {b".git": "elsewhere", b"a": b"a"}})
+        assert Capture(store).artifact == expected({b"sub": {b"a": b"a"}})
 
     def test_the_work_tree_itself(self, store: Store, data: Path) -> None:
         write(data, {b"a": b"a"})
@@ -182,6 +188,17 @@ class TestLinks:
         assert second.digest != first.digest
         (outside / "a").write_bytes(b"b")
         assert Capture(store, FOLLOWED).artifact.digest not in (first.digest, second.digest)
+
+    def test_folders_that_link_to_each_other(self, store: Store, data: Path) -> None:
+        """Each is followed to once: else there would be a million paths."""
+        for one in range(8):
+            (data / f"d{one}").mkdir()
+            (data / f"d{one}/file").write_text(str(one))
+            for other in range(8):
+                (data / f"d{one}/to{other}").symlink_to(f"../d{other}")
+        count = Capture(store, FOLLOWED).artifact.file_count
+        assert count is not None
+        assert count < 200
 
 
 class TestWhatIsLeftOut:
@@ -324,3 +341,30 @@ class TestSecrets:
         shown = clone.prov("show", "--json")
         assert token not in shown
         assert "neither a file, a link nor a folder" in shown
+
+
+def test_another_process_looks_at_the_folder_meanwhile(store: Store, data: Path) -> None:
+    """What it has seen is not mixed with what we have."""
+    (data / "link").symlink_to("x")  # which is not too new to be remembered, as a file would be
+    path = store.repository.prov_dir / "stat-cache.sqlite"
+    store.repository.require_writable()
+    objects = Objects()
+    meddled = []
+
+    def absent(trees: Collection[str]) -> Collection[str]:
+        """Say that nothing is there any more, after the other process has been."""
+        if meddled or not trees:
+            return ()
+        with closing(StatCache(path, ["sha256"])) as other:
+            found = other.get(os.fsencode(data))
+            assert found is not None
+            meddled.append(found)
+            seen = {"names": b"other\0", "stats": bytes(STAT_BYTES), "digests": bytes(32)}
+            other.put(os.fsencode(data), found._replace(**seen))
+        return trees
+
+    with closing(StatCache(path, ["sha256"])) as cache, closing(Pool()) as pool:
+        capture = FolderCapture(cache, pool, objects.add, absent)
+        first = capture.capture(os.fsencode(data))
+        assert capture.capture(os.fsencode(data)) == first
+    assert meddled

@@ -160,7 +160,7 @@ class _Capture:
         """Turn a fault into an artifact without digest, and the reason."""
         try:
             yield
-        except (OSError, InputError, MissingDependency) as error:
+        except (OSError, ValueError, InputError, MissingDependency) as error:  # a NUL in a name
             known = isinstance(error, OSError) and error.strerror
             shown = without_credentials(text)
             reason = known or str(error)

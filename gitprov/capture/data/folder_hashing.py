@@ -13,6 +13,8 @@ from gitprov.capture.hashing.worker import Answer, Request
 
 _FILES_A_REQUEST = 256
 _BYTES_A_REQUEST = 16 << 20
+# So much is hashed again at most where we are killed.
+_BYTES_AT_RISK = 1 << 30
 
 
 class Engine(Protocol):
@@ -36,6 +38,8 @@ class FolderHashing:
         self._found = found
         self._scanner = Scanner(self._is_known, redact, follow_links=cache.follow_links)
         self._progress = progress
+        # What the cache has of each folder, by its key: others may write there, too.
+        self.states: dict[bytes, int] = {}
 
     @property
     def left_out(self) -> dict[bytes, str]:
@@ -48,15 +52,35 @@ class FolderHashing:
         Raises OSError where the topmost folder cannot be read.
         """
         asked: deque[tuple[Request, _Hashing]] = deque()
-        for found in engine.hash(self._changed(top, asked)):
-            request, folder = asked.popleft()
-            if self._progress is not None:
-                self._progress.add(sum_of_sizes(found.stats))
-            for name, why in found.failed.items():
-                self.left_out[os.path.join(request.folder, name)] = why
-            folder.add([name for name in request.names if name not in found.failed], found)
-            if folder.is_complete:
-                self._cache.put(folder.key, folder.hashed())
+        folder: _Hashing | None = None
+        unsaved = 0
+        try:
+            for found in engine.hash(self._changed(top, asked)):
+                request, folder = asked.popleft()
+                size = sum_of_sizes(found.stats)
+                if self._progress is not None:
+                    self._progress.add(size)
+                for name, why in found.failed.items():
+                    self.left_out[os.path.join(request.folder, name)] = why
+                folder.add([name for name in request.names if name not in found.failed], found)
+                unsaved += size
+                if folder.is_complete:
+                    self._put(folder.key, folder.hashed())
+                if unsaved > _BYTES_AT_RISK:
+                    self._keep(folder)
+                    unsaved = 0
+        finally:
+            self._keep(folder)
+
+    def _keep(self, folder: "_Hashing | None") -> None:
+        """Write what is hashed, also of a folder that is under way: a kill may come any time."""
+        if folder is not None and not folder.is_complete:
+            self._put(folder.key, folder.hashed())
+        self._cache.save()
+
+    def _put(self, key: bytes, folder: CachedFolder) -> None:
+        self._cache.put(key, folder)
+        self.states[key] = folder.state
 
     def _changed(self, top: bytes, asked: "deque[tuple[Request, _Hashing]]") -> Iterator[Request]:
         """Go through the folders, and ask for the files whose stat is not what it was."""
@@ -67,6 +91,7 @@ class FolderHashing:
             cached = self._cache.get(scan.key) or CachedFolder()
             names, stats = _ended(scan.names), b"".join(scan.stats)
             if (cached.names, cached.stats) == (names, stats) and cached.sha256:
+                self.states[scan.key] = cached.state
                 self._tell(scan.size)
                 continue
             same, changed = self._divided(scan, cached)
@@ -76,7 +101,7 @@ class FolderHashing:
             ]
             folder = _Hashing(scan.key, same, len(requests), self._cache.width)
             if not requests:  # there are none, or some are gone
-                self._cache.put(scan.key, folder.hashed())
+                self._put(scan.key, folder.hashed())
             for request in requests:
                 asked.append((request, folder))
                 yield request

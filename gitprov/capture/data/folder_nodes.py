@@ -13,7 +13,6 @@ from gitprov.capture.data.stat_cache import CachedFolder, StatCache
 from gitprov.capture.hashing import sizes_and_modes
 from gitprov.capture.hashing.algorithms import split
 from gitprov.codec.listings import FILE, LINK, PROGRAM, SHA256, Item
-from gitprov.errors import InputError
 from gitprov.store.listings import Folder, add_folder, join_parts
 
 _OWNER_RUNS = 0o100
@@ -33,6 +32,10 @@ class _Plan:
     is_first: bool
 
 
+class Overwritten(Exception):
+    """The cache has another state of a folder than the one that was hashed."""
+
+
 class NodeMaker:
     """Makes the nodes of folders whose files are in the cache."""
 
@@ -48,19 +51,19 @@ class NodeMaker:
         is_first, self._last = scan.path != self._last, scan.path
         self._plans[scan.key] = _Plan(scan.path, scan.part, scan.links, scan.folders, is_first)
 
-    def make(self, add: Add, reused: set[str] | None) -> Folder:
+    def make(self, add: Add, states: Mapping[bytes, int], reused: set[str] | None) -> Folder:
         """Return the topmost folder; nodes that are not made again are added to `reused`.
 
-        With None, all are made.
+        With None, all are made. `states` say what the cache had of each folder when it was hashed:
+        raises Overwritten where somebody else has looked at it since, and seen something else.
         """
         made: dict[bytes, Folder] = {}
         parts: dict[bytes, Folder] = {}
         for key, plan in reversed(self._plans.items()):
             folders = {name: made.pop(os.path.join(plan.path, name)) for name in plan.folders}
             cached = self._cache.get(key)
-            if cached is None:
-                where = os.fsdecode(plan.path)
-                raise InputError(f"{where} was forgotten while it was captured; try again")
+            if cached is None or cached.state != states.get(key):
+                raise Overwritten(os.fsdecode(plan.path))
             node = _Node(plan, folders, cached, self._said(plan, folders, cached))
             folder = node.known() if reused is not None else None
             if folder is None:

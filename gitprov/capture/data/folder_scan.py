@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from stat import S_ISDIR
 
 from gitprov.capture.data.crowd import FILE, FOLDER, LINK, Crowd, Member
 from gitprov.capture.hashing import pack_stat
@@ -60,6 +61,7 @@ class Scanner:
         self._is_known = is_known
         self._redact = redact
         self._follow = follow_links
+        self._followed: set[tuple[int, int]] = set()
 
     def scans(self, top: bytes) -> Iterator[Scan]:
         """Yield what is in a folder, and in all below it; raise OSError for the first alone.
@@ -149,18 +151,37 @@ class Scanner:
         self, entry: os.DirEntry[bytes], above: frozenset[tuple[int, int]]
     ) -> Member | None:
         """Return what something is, which most folders tell without another call."""
+        if entry.name == _GIT:  # a folder, or in other work trees a file
+            return None
         try:
-            if entry.is_symlink() and not (self._follow and _leads_on(entry, above)):
+            if entry.is_symlink() and not (self._follow and self._leads_on(entry, above)):
                 return Member(entry.name, LINK, os.readlink(entry.path))
             if entry.is_file(follow_symlinks=self._follow):
                 return Member(entry.name, FILE)
             if not entry.is_dir(follow_symlinks=self._follow):
                 self.left_out[entry.path] = _OTHER
-            elif entry.name != _GIT:
+            else:
                 return Member(entry.name, FOLDER)
         except OSError as error:
             self.left_out[entry.path] = error.strerror or str(error)
         return None
+
+    def _leads_on(self, entry: os.DirEntry[bytes], above: frozenset[tuple[int, int]]) -> bool:
+        """Say whether a link leads to something, and not to a folder around it.
+
+        A folder is followed to once: those that link to each other would never end.
+        """
+        try:
+            found = entry.stat()
+        except OSError:
+            return False
+        place = found.st_dev, found.st_ino
+        if not S_ISDIR(found.st_mode):
+            return True
+        if place in above or place in self._followed:
+            return False
+        self._followed.add(place)
+        return True
 
 
 def _take(member: Member, scan: Scan, found: os.stat_result | None) -> None:
@@ -173,15 +194,6 @@ def _take(member: Member, scan: Scan, found: os.stat_result | None) -> None:
         scan.links[member.name] = member.target
     else:
         scan.folders.append(member.name)
-
-
-def _leads_on(entry: os.DirEntry[bytes], above: frozenset[tuple[int, int]]) -> bool:
-    """Say whether a link leads to something, and not to a folder around it."""
-    try:
-        found = entry.stat()
-    except OSError:
-        return False
-    return (found.st_dev, found.st_ino) not in above
 
 
 def estimated_sizes(folder: bytes, names: Sequence[bytes]) -> dict[bytes, int]:

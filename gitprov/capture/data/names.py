@@ -35,10 +35,10 @@ def local_path(name: str) -> str:
 def local_names(name: str, cwd: Path) -> Iterator[str]:
     """Yield the paths that a name stands for; raise InputError for a pattern that none matches."""
     path = local_path(name)
-    if os.path.lexists(cwd / path) or not glob.has_magic(name):
+    if os.path.lexists(cwd / path) or not glob.has_magic(path):
         yield path
         return
-    matches = sorted(glob.glob(name, root_dir=cwd, recursive=True))
+    matches = sorted(glob.glob(path, root_dir=cwd, recursive=True))
     if not matches:
         raise InputError("no file matches")
     yield from matches

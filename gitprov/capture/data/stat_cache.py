@@ -47,6 +47,11 @@ class CachedFolder(NamedTuple):
     size: int = 0
     files: int = 0
 
+    @property
+    def state(self) -> int:
+        """A checksum of the files: others may have written another state since."""
+        return zlib.crc32(self.digests, zlib.crc32(self.stats, zlib.crc32(self.names)))
+
     def known(self, width: int) -> dict[bytes, tuple[bytes, bytes]]:
         """Return packed stat and digests, `width` bytes, of each file by its name."""
         pairs = zip(_pieces(self.stats, STAT_BYTES), _pieces(self.digests, width), strict=True)

@@ -17,7 +17,7 @@ from gitprov.errors import GitprovError, UnknownData
 from gitprov.index.artifacts import DataIndex, Version
 from gitprov.index.history import History
 from gitprov.model.run import Run
-from gitprov.model.wording import encodable, place_text, printable
+from gitprov.model.wording import digest_text, encodable, place_text, printable
 from gitprov.store.store import Store
 
 Data = Annotated[
@@ -81,8 +81,13 @@ class Names:
     def newest(self, version: Version) -> Recorded:
         """Return data as the last run had it that used a version."""
         run = self.history.find(version.uses[-1].run_id).record
-        items = all_of(run)
-        return next(item for item in items if encodable(place_text(item.artifact)) == version.place)
+        role, digest = version.uses[-1].role, version.digest
+        return next(
+            item
+            for item in all_of(run)
+            if encodable(place_text(item.artifact)) == version.place
+            and (item.role, digest_text(item.artifact)) == (role, digest)
+        )
 
     def one(self, text: str) -> Recorded | Present:
         """Return the one thing that an argument names; raise UnknownData."""

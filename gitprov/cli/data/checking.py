@@ -101,10 +101,16 @@ def _report(store: Store, states: Iterable[DataState], *, as_json: bool, strict:
     style = style_for(store.repository)
     bad = False
     for found in states:
-        bad |= found.state in ("changed", "gone") or (strict and found.state == "unknown")
+        bad |= found.state in ("changed", "gone") or (strict and not _is_checked(found))
         print(json_line(_document(found)) if as_json else "\n".join(_lines(found, style)))
     if bad:
         raise typer.Exit(1)
+
+
+def _is_checked(found: DataState) -> bool:
+    """Say whether all of it was read."""
+    left_out = found.difference.after.left_out if found.difference else {}
+    return found.state != "unknown" and not left_out
 
 
 def _lines(found: DataState, style: Style) -> list[str]:

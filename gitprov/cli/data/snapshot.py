@@ -16,7 +16,7 @@ from gitprov.codec.documents import to_document
 from gitprov.index.artifacts import DataIndex, Version
 from gitprov.model.ids import short
 from gitprov.model.run import Artifact
-from gitprov.model.wording import digest_text, place_text, printable
+from gitprov.model.wording import digest_text, encodable, place_text, printable
 from gitprov.recorder.data_snapshot import record_snapshot
 from gitprov.recorder.recovery import catch_up
 from gitprov.views.data import artifact_text
@@ -75,12 +75,18 @@ def snapshot(
                 if item.name and item.name != called:
                     called = f"{item.name} ({called})"
                 print(f"{printable(called)}: {artifact_text(item)}")
-                if since := _since(index.versions(place_text(item)), item, run.id):
+                if since := _since(_at(index, item), item, run.id):
                     print(f"  {since}")
     warn(f"{place.removeprefix('inputs.')}: {why}" for place, why in _reasons(run.missing))
     say(f"gitprov: recorded as run {short(run.id)}")
     if run.status != "completed":
         raise typer.Exit(1)
+
+
+def _at(index: DataIndex, item: Artifact) -> list[Version]:
+    """Return the versions of what lies where something lies; not of what is called so."""
+    place = encodable(place_text(item))
+    return [version for version in index.versions(place) if version.place == place]
 
 
 def _since(versions: list[Version], item: Artifact, run_id: str) -> str | None:
