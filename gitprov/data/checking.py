@@ -14,6 +14,7 @@ State = Literal["same", "changed", "gone", "unknown"]
 
 # What a remote store says of an object, the surest first.
 _HINTS = ("version_id", "checksum", "etag", "last_modified")
+_WEAK = "W/"
 
 
 @dataclass(slots=True)
@@ -87,6 +88,8 @@ def _by_hints(recorded: Recorded, found: DataDifference) -> DataState:
     for hint in _HINTS:
         if hint in before and hint in after:
             same = before[hint] == after[hint]
+            if same and before[hint].startswith(_WEAK):
+                continue  # it may stand for other bytes, too (RFC 9110, section 8.8.1)
             name = hint.replace("_", " ")
             reason = f"by its {name}; it was not read" if same else f"its {name} is another one"
             return DataState(recorded, "same" if same else "changed", reason, found)

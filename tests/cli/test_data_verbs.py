@@ -18,6 +18,9 @@ from gitprov.capture.hashing import pack_stat
 from tests.support.repositories import Clone, clean_environment
 from tests.support.secrets import github_token
 
+# However the tests were started: in the background, shells have Ctrl-C ignored.
+_INTERRUPTIBLE = ("env", "--default-signal=INT")
+
 UNKNOWN_DATA = 27
 UNAVAILABLE = 28
 IN_THE_WAY = 35
@@ -494,7 +497,7 @@ def test_an_interruption_keeps_what_is_hashed(clone: Clone) -> None:
         file.truncate(1 << 40)  # of zeros, which take no room
     cache = clone.path / ".git/prov/stat-cache.sqlite"
     with subprocess.Popen(
-        [sys.executable, "-m", "gitprov", "data", "snapshot", "data"],
+        [*_INTERRUPTIBLE, sys.executable, "-m", "gitprov", "data", "snapshot", "data"],
         cwd=clone.path,
         env=clean_environment(),
         stdout=subprocess.DEVNULL,
@@ -533,7 +536,7 @@ def test_a_flat_folder_is_kept_as_far_as_it_is_hashed(clone: Clone) -> None:
     with (clone.path / "data/file").open("wb") as file:
         file.truncate(1 << 40)
     with subprocess.Popen(
-        [sys.executable, "-m", "gitprov", "data", "snapshot", "data"],
+        [*_INTERRUPTIBLE, sys.executable, "-m", "gitprov", "data", "snapshot", "data"],
         cwd=clone.path,
         env=clean_environment(),
         stdout=subprocess.DEVNULL,

@@ -220,8 +220,8 @@ class TestReadOnly:
         clone.call(*prefix, *PROV, "run", "-i", "data", "--", "true", check=True)
         closed.chmod(0o755)
         run = json.loads(clone.prov("show", "--json"))
-        assert run["missing"]["inputs.data"] == "Permission denied"
-        assert "digest" not in run["inputs"][0]
+        assert run["missing"]["inputs.data/closed"] == "Permission denied"
+        assert run["inputs"][0]["file_count"] == 1
 
 
 class TestNames:

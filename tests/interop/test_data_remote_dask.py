@@ -130,12 +130,32 @@ def test_workers_need_no_gitprov(captures: Captures, tmp_path: Path, s3: Any) ->
             assert [found.digests for found in engine.hash(asked)] == here
 
 
-def bare_cluster(folder: Path) -> Iterator[str]:
+def test_workers_of_another_python_are_named(tmp_path: Path) -> None:
+    pretended = (
+        "from distributed import versions; "
+        "versions.get_system_info = lambda: {'python': '3.9.1.final.0'}; "
+    )
+    with closing(bare_cluster(tmp_path, pretended)) as started:
+        address = next(started)
+        with pytest.raises(InputError, match=r"a Dask worker has Python 3\.9, this is 3\."):
+            dask_engine(address)
+
+
+def test_what_fails_there_is_told_in_one_line_without_credentials(cluster: str) -> None:
+    def fail(_: int) -> None:
+        raise ValueError("not at s3://ada:password-of-ada@bucket/key\nand more")
+
+    told = "^the Dask cluster has failed: ValueError: not at s3://ada@bucket/key$"
+    with closing(dask_engine(cluster)) as engine, pytest.raises(InputError, match=told):
+        list(engine.map(fail, [1]))
+
+
+def bare_cluster(folder: Path, before: str = "") -> Iterator[str]:
     """Yield the address of a scheduler whose one worker cannot import gitprov."""
     from distributed import LocalCluster
 
     program = (
-        "import sys; sys.modules['gitprov'] = None; "
+        f"import sys; sys.modules['gitprov'] = None; {before}"
         "from distributed.cli.dask_worker import main; main()"
     )
     with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", host="127.0.0.1") as started:

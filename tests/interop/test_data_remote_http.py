@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,47 @@ def test_nothing_is_read_twice(site: WebSite, captures: Captures) -> None:
     assert captures.one(url).artifact.digest["sha256"] == sha256(b"other")
 
 
+def test_a_weak_etag_does_not_vouch(site: WebSite, captures: Captures) -> None:
+    for data in (b"abcdef", b"ABCDEF"):
+        url = site.put("/data", data, etag='W/"same"')
+        assert captures.one(url).artifact.digest["sha256"] == sha256(data)
+
+
+def test_what_was_just_written_may_be_again(site: WebSite, captures: Captures) -> None:
+    """Servers make etags of size and time, in seconds."""
+    now = {"Last-Modified": formatdate(usegmt=True)}
+    for data in (b"abcdef", b"ABCDEF"):
+        url = site.put("/data", data, etag='"6955e0b2-6"', headers=now)
+        assert captures.one(url).artifact.digest["sha256"] == sha256(data)
+    old = site.put("/old", b"old", headers=MODIFIED)
+    captures.one(old)
+    site.asked.clear()
+    captures.one(old)
+    assert site.asked == [("HEAD", "/old", None)]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"Content-Range": "bytes 5-2999999/3000000"},
+        {"Content-Range": ""},
+        {"ETag": '"other"'},
+        {"Content-Encoding": "gzip"},
+    ],
+    ids=str,
+)
+def test_a_rest_that_is_not_the_one_asked_for_is_not_taken(
+    site: WebSite, captures: Captures, lie: dict[str, str]
+) -> None:
+    # As HEAD does not say how long it is, nothing else could show it.
+    url = site.put(
+        "/data", DATA, has_length_before=False, breaks=1, breaks_after=1_000_000, of_rests=lie
+    )
+    assert captures.one(url).artifact.digest["sha256"] == sha256(DATA)
+    ranges = [wanted is not None for method, _, wanted in site.asked if method == "GET"]
+    assert ranges == [False, True, False]
+
+
 def test_a_connection_that_breaks_is_continued_by_ranges(site: WebSite, captures: Captures) -> None:
     url = site.put("/data", DATA, breaks=2, breaks_after=1_000_000)
     assert captures.one(url).artifact.digest["sha256"] == sha256(DATA)
@@ -127,6 +169,16 @@ def test_hints_alone(site: WebSite, captures: Captures) -> None:
     assert (captured.artifact.size, captured.artifact.digest) == (len(DATA), {})
     assert "not read" in captured.left_out[""]
     assert [method for method, *_ in site.asked] == ["HEAD"]
+
+
+def test_who_only_asks_opens_nothing(site: WebSite, captures: Captures) -> None:
+    """URIs of records may come from anyone, and asking for them must not start anything."""
+    url = site.put("/data", DATA, answers_head=False)
+    with pytest.raises(InputError, match="405"):
+        current_hints(url)
+    with pytest.raises(InputError, match="405"):
+        captures.one(url, hint_only=True)
+    assert {method for method, *_ in site.asked} == {"HEAD"}
 
 
 def test_what_is_there_now(site: WebSite, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gzip
+import io
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from gitprov.capture.data.tables import Column, TableProfile, drift, profile
+from gitprov.capture.data.tables.reading import _first_line
 from gitprov.errors import InputError
 from gitprov.views.tables import drift_lines, profile_lines
 
@@ -50,6 +52,28 @@ def test_csv_as_people_write_it(tmp_path: Path) -> None:
         "  e: string, 1 null, 2 distinct, top '2020-01-01' (1), 'x' (1)",
         "  a#2: int64, 2 nulls, 1 distinct, 3 to 3, mean 3, std 0",
     ]
+
+
+def test_a_header_is_looked_at_once() -> None:
+    """A stray quote makes all lines part of the header."""
+    counted: list[int] = []
+
+    class Line(bytes):
+        def __add__(self, other: bytes) -> "Line":
+            return Line(bytes(self) + other)
+
+        def count(self, *what: Any) -> int:
+            counted.append(len(self))
+            return super().count(*what)
+
+    class Lines(io.BytesIO):
+        def readline(self, size: int | None = -1) -> bytes:
+            return Line(super().readline(size))
+
+    data = b'"a\n' + b"b\n" * 100
+    assert _first_line(Lines(data)) == data
+    assert sum(counted) == len(data)
+    assert _first_line(Lines(b'"a\nb",c\n1,2\n')) == b'"a\nb",c\n'
 
 
 def test_types_are_those_of_all_rows_not_of_the_first(tmp_path: Path) -> None:

@@ -189,10 +189,13 @@ class Page:
     etag: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     has_length: bool = True
+    has_length_before: bool = True  # in answers to HEAD
     answers_head: bool = True
     # After so many bytes the connection breaks, this often.
     breaks_after: int = 0
     breaks: int = 0
+    # Headers of answers to ranges, instead of the right ones.
+    of_rests: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -255,15 +258,16 @@ class _Pages(BaseHTTPRequestHandler):
         start = self._start(wanted, page)
         body = page.data[start:]
         self.send_response(206 if start else 200)
-        for name, value in page.headers.items():
-            self.send_header(name, value)
+        headers = dict(page.headers)
         if page.etag:
-            self.send_header("ETag", page.etag)
-            self.send_header("Accept-Ranges", "bytes")
+            headers |= {"ETag": page.etag, "Accept-Ranges": "bytes"}
         if start:
             size = len(page.data)
-            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
-        if page.has_length:
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+            headers |= page.of_rests
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if page.has_length and (with_body or page.has_length_before):
             self.send_header("Content-Length", str(len(body)))
         else:
             self.send_header("Connection", "close")

@@ -1,16 +1,22 @@
 """URIs and their drivers; archives and memory; names that no folder has; what is refused."""
 
+import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from threading import enumerate as enumerate_threads
+from typing import Any
 
 import fsspec
 import pytest
 
 from gitprov.capture.data.remote.access import current_hints, open_object
 from gitprov.capture.data.remote.hints_cache import HintsCache
+from gitprov.capture.data.remote.reading import read_objects
 from gitprov.capture.data.remote.said import Said, said, strongest
 from gitprov.capture.data.remote.spool import Spool
 from gitprov.errors import InputError, MissingDependency
@@ -99,6 +105,21 @@ class TestArchives:
         assert artifact.uri == f"zip://data/a.csv::{archive}"
         assert artifact.digest["sha256"] == sha256(b"1,2\n")
         assert artifact.remote["checksum"].startswith("crc32:")
+
+    def test_a_crc_does_not_vouch_for_a_member(self, archive: Path, captures: Captures) -> None:
+        """These have the same CRC-32."""
+        uri = f"zip://name::{archive}"
+        for data in (b"plumless", b"buckeroo"):
+            with zipfile.ZipFile(archive, "w") as file:
+                file.writestr(zipfile.ZipInfo("name"), data)
+            assert captures.one(uri).artifact.digest["sha256"] == sha256(data)
+
+    def test_names_that_are_not_text(self, tmp_path: Path, captures: Captures) -> None:
+        name = os.fsdecode(b"odd\xff")
+        with tarfile.open(tmp_path / "a.tar", "w") as file:
+            file.addfile(tarfile.TarInfo(f"d/{name}"))
+        root = captures.local_root(tmp_path / "folder", {name: b""})
+        assert captures.root("tar://d::a.tar") == root
 
     @pytest.mark.parametrize("form", ["data.zip", "{}/data.zip", "file://{}/data.zip"])
     def test_a_folder(self, archive: Path, captures: Captures, form: str) -> None:
@@ -232,6 +253,7 @@ class TestWhatStoresSay:
             ({"etag": "2", "last_modified": "t"}, False),
             ({"etag": "1", "last_modified": "u"}, False),
             ({"last_modified": "t"}, False),
+            ({"etag": 'W/"1"'}, False),
             ({}, False),
         ],
     )
@@ -239,6 +261,18 @@ class TestWhatStoresSay:
         before = Said("k", 4, {"etag": "1", "last_modified": "t"})
         assert before.vouches_for(Said("k", 4, now)) is same
         assert not before.vouches_for(Said("k", 5, now))
+
+    @pytest.mark.parametrize(
+        ("remote", "same"),
+        [
+            ({"etag": 'W/"1"', "last_modified": "t"}, False),
+            ({"checksum": "crc32:00000001"}, False),
+            ({"checksum": "md5:01"}, True),
+            ({"etag": 'W/"1"', "version_id": "1"}, True),
+        ],
+    )
+    def test_weak_etags_and_crcs_do_not_vouch(self, *, remote: dict[str, str], same: bool) -> None:
+        assert Said("k", 4, remote).vouches_for(Said("k", 4, remote)) is same
 
 
 class TestCache:
@@ -253,6 +287,18 @@ class TestCache:
         again = HintsCache(path)
         assert again.get("s3://b/k", ["sha256"], now) == b"digest"
         assert again.get("s3://b/k", ["md5"], now) is None
+        again.close()
+
+    def test_names_that_are_not_text(self, tmp_path: Path) -> None:
+        now = Said("k", 4, {"etag": "1"})
+        cache = HintsCache(tmp_path / "cache.sqlite")
+        for uri in ("sftp://h/\udcff", "hf://\ud800", "s3://b/k"):
+            cache.put(uri, ["sha256"], now, uri.encode("utf-8", "surrogatepass"))
+        cache.close()
+        again = HintsCache(tmp_path / "cache.sqlite")
+        assert again.get("sftp://h/\udcff", ["sha256"], now) == b"sftp://h/\xed\xb3\xbf"
+        assert again.get("hf://\ud800", ["sha256"], now) is None
+        assert again.get("s3://b/k", ["sha256"], now) == b"s3://b/k"
         again.close()
 
     def test_a_place_that_cannot_be_written(self, tmp_path: Path) -> None:
@@ -288,3 +334,57 @@ class TestNames:
         files = {"shown/shown": b"data", "plain": b"data"}
         assert found == captures.local_root(tmp_path / "folder", files)
         assert not any(b"secret" in data for _, data in captures.objects.values())
+
+
+class TestReading:
+    def test_no_exit_waits_for_a_store_that_has_fallen_silent(self) -> None:
+        program = """
+from threading import Event
+from gitprov.capture.data.remote.reading import read_objects
+from gitprov.capture.data.remote.said import Said
+
+class Silent:
+    threads = 2
+    def chunks(self, of):
+        yield b"data"
+        Event().wait()
+
+def heard(size):
+    if size:
+        raise KeyboardInterrupt
+
+try:
+    list(read_objects(Silent(), [Said(str(number)) for number in range(9)], ["sha256"], heard))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert done.stdout == "interrupted\n"
+
+    def test_what_waits_is_not_read_after_the_end(self) -> None:
+        go_on = Event()
+        asked = []
+
+        class Slow:
+            threads = 1
+
+            def chunks(self, of: Said) -> Iterator[bytes]:
+                asked.append(of.path)
+                yield b"data"
+                go_on.wait(60)
+
+        def heard(size: int) -> None:
+            if size:
+                raise KeyboardInterrupt
+
+        store: Any = Slow()
+        reads = read_objects(store, map(Said, "abc"), ["sha256"], heard)
+        with pytest.raises(KeyboardInterrupt):
+            next(reads)
+        readers = [thread for thread in enumerate_threads() if thread.name == "gitprov-read"]
+        go_on.set()
+        for thread in readers:
+            thread.join(60)
+        assert asked == ["a"]

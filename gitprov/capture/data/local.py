@@ -98,12 +98,13 @@ class LocalCapture:
             options.algorithms,
             follow_links=options.follow_links,
             afresh=options.verify,
+            hides=self.redact,
         )
 
     @cached_property
     def _md5_cache(self) -> StatCache:
         path = self._prov_dir / "stat-cache.sqlite"
-        return StatCache(path, ("md5",), afresh=self._options.verify)
+        return StatCache(path, ("md5",), afresh=self._options.verify, hides=self.redact)
 
     @property
     def redact(self) -> Redact | None:

@@ -9,7 +9,7 @@ notice when a disk returns something else.
 
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -61,7 +61,8 @@ class CachedFolder(NamedTuple):
 class StatCache:
     """The folders that were hashed before. Whatever goes wrong with it, it only forgets.
 
-    With `afresh`, it knows only what it has learnt itself.
+    With `afresh`, it knows only what it has learnt itself. What `hides` says of names in it, that
+    there is a secret in them, is remembered by this process alone.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class StatCache:
         *,
         follow_links: bool = False,
         afresh: bool = False,
+        hides: Callable[[Sequence[bytes]], object] | None = None,
     ) -> None:
         self.algorithms = tuple(algorithms)
         self.width = width(algorithms)
@@ -80,6 +82,8 @@ class StatCache:
         self._kind = b"%s:%s" % (",".join(algorithms).encode(), links)
         self._path = path
         self._afresh = afresh
+        self._hides = hides
+        self._secret: dict[bytes, CachedFolder] = {}
         self._learnt: set[bytes] = set()
         self._fresh: dict[bytes, CachedFolder] = {}
         self._rows = self._bytes = 0
@@ -97,8 +101,9 @@ class StatCache:
 
     def get(self, path: bytes) -> CachedFolder | None:
         """Return what a folder held when it was hashed last; None where it never was."""
-        if path in self._fresh:
-            return self._fresh[path]
+        for remembered in (self._fresh, self._secret):
+            if path in remembered:
+                return remembered[path]
         if self._connection is None or (self._afresh and path not in self._learnt):
             return None
         key = self._kind + path
@@ -117,6 +122,9 @@ class StatCache:
 
     def put(self, path: bytes, folder: CachedFolder) -> None:
         """Remember what a folder holds; from time to time this is written."""
+        if self._hides is not None and self._hides([path, *folder.names.split(b"\0")[:-1]]):
+            self._secret[path] = folder
+            return
         self._fresh[path] = folder
         if self._afresh:
             self._learnt.add(path)

@@ -17,6 +17,7 @@ from operator import call
 from struct import Struct
 from typing import Any, TypeVar
 
+from gitprov.capture.data.remote.schemes import words
 from gitprov.capture.hashing.worker import Answer, Request, answer
 from gitprov.errors import GitprovError, InputError, MissingDependency
 
@@ -148,7 +149,26 @@ def _connected(address: str) -> Any:
     except TimeoutError as error:
         client.close(timeout=_PATIENCE_SECONDS)
         raise InputError(f"the Dask cluster at {place} has no workers") from error
+    try:
+        _check_pythons(client)
+    except Exception:
+        client.close(timeout=_PATIENCE_SECONDS)
+        raise
     return client
+
+
+def _check_pythons(client: Any) -> None:
+    """Raise InputError where workers cannot read the functions that this Python sends."""
+    try:
+        workers = client.get_versions()["workers"].values()
+        versions = {worker["host"]["python"] for worker in workers}
+    except Exception as error:
+        raise _failed(error) from error
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for version in versions:
+        if not version.startswith(f"{own}."):
+            other = ".".join(version.split(".")[:2])
+            raise InputError(f"a Dask worker has Python {other}, this is {own}: they must be equal")
 
 
 def _result(future: Any) -> Any:
@@ -157,4 +177,8 @@ def _result(future: Any) -> Any:
     except GitprovError:
         raise
     except Exception as error:
-        raise InputError(f"the Dask cluster has failed: {type(error).__name__}: {error}") from error
+        raise _failed(error) from error
+
+
+def _failed(error: Exception) -> InputError:
+    return InputError(f"the Dask cluster has failed: {type(error).__name__}: {words(error, '')}")

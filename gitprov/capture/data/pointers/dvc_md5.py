@@ -8,10 +8,14 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from gitprov.capture.data.pointers.kind import Hasher
+from gitprov.capture.data.pointers.kind import BrokenPointer, Hasher
+from gitprov.capture.data.pointers.reading import read
 
 _BUFFER_BYTES = 1 << 20
 _IGNORE_FILE = ".dvcignore"
+_MAX_IGNORE_BYTES = 64 << 10
+# Each name is compared with all of them.
+_MAX_PATTERNS = 256
 _DVC = ".dvc"
 _GIT, _HG = ".git", ".hg"
 # What makes a pattern one that depends on more than a name.
@@ -57,18 +61,23 @@ def md5_of_folder(folder: Path, md5: Hasher = md5_of_file, ignored: Ignores | No
 def ignores(root: Path, folder: Path) -> Ignores:
     """Return what the files `.dvcignore` from `root` down to `folder` have DVC leave out below it.
 
-    Raises CannotTell where they have patterns that are more than the name of a file or folder.
+    Raises CannotTell where they have patterns that are more than the name of a file or folder, or
+    very many.
     """
     patterns: list[tuple[str, bool]] = []
     for parent in (root, *reversed([p for p in folder.parents if p.is_relative_to(root)])):
         try:
-            lines = (parent / _IGNORE_FILE).read_text("utf-8").splitlines()
+            lines = read(parent / _IGNORE_FILE, _MAX_IGNORE_BYTES).decode().splitlines()
         except FileNotFoundError:
             continue
+        except BrokenPointer as error:
+            raise CannotTell(str(error)) from error
         except UnicodeError as error:
             raise CannotTell("a .dvcignore is not UTF-8") from error
         stripped = map(str.strip, lines)
         patterns += [_pattern(line) for line in stripped if line and not line.startswith("#")]
+        if len(patterns) > _MAX_PATTERNS:
+            raise CannotTell(f"there are more than {_MAX_PATTERNS} patterns in .dvcignore")
 
     def is_ignored(name: str, is_folder: bool) -> bool:  # noqa: FBT001
         return any(

@@ -5,6 +5,7 @@ same root. What a store says of an object is a hint: it saves reading what has n
 recorded beside the digest, never instead of it.
 """
 
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ from gitprov.capture.data.options import Captured, DataOptions
 from gitprov.capture.data.progress import Progress
 from gitprov.capture.data.remote.hints_cache import HintsCache
 from gitprov.capture.data.remote.reading import Heard, Read, read_objects, store_at
-from gitprov.capture.data.remote.said import Said
+from gitprov.capture.data.remote.said import Said, moment
 from gitprov.capture.data.remote.schemes import words
 from gitprov.capture.data.remote.spool import Spool, Waiting
 from gitprov.capture.data.remote.stores import Store
@@ -28,6 +29,9 @@ from gitprov.store.payload import LISTING
 
 _NOT_READ = "it was not read (--hint-only): there is no digest, only what its store says of it"
 _STEP = "hashing"
+# As git has it for files: what is as young may be written again and look the same. Not in S3,
+# whose etags are of the content.
+_RACY_SECONDS = 2
 
 
 def capture_remote(
@@ -48,7 +52,7 @@ def capture_remote(
     MissingDependency where a driver is not installed.
     """
     hashes(options.algorithms)  # whatever is wrong with them is said before anything is read
-    store = store_at(uri, typed=True, cwd=cwd)
+    store = store_at(uri, typed=True, cwd=cwd, may_read=not options.hint_only)
     with closing(HintsCache(prov_dir / "remote-cache.sqlite")) as cache:
         capture = _Capture(store, uri, options, seen, listings, cache, redact)
         try:
@@ -79,6 +83,7 @@ class _Capture:
         self._listings = listings
         self._cache = cache
         self._redact = redact
+        self._settled = moment(time.time() - _RACY_SECONDS) or ""
 
     def artifacts(self) -> Iterator[Captured]:
         """Yield what the URI stands for, as a name or as a pattern."""
@@ -201,8 +206,10 @@ class _Capture:
         return self._cache.get(self._shown(found.path), self._algorithms, found)
 
     def _remember(self, read: Read) -> None:
-        uri = self._shown(read.said.path)
-        self._cache.put(uri, self._algorithms, read.said, read.digests)
+        said = read.said
+        is_old = said.remote.get("last_modified", "") < self._settled
+        if is_old or self._store.is_pinned or said.outlasts_seconds():
+            self._cache.put(self._shown(said.path), self._algorithms, said, read.digests)
 
     def _object(self, found: Said, digests: bytes = b"") -> Artifact:
         digest: Mapping[str, bytes] = split(self._algorithms, digests) if digests else {}

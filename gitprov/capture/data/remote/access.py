@@ -24,7 +24,7 @@ def current_hints(uri: str, *, typed: bool = False) -> Mapping[str, str]:
     Of a prefix, `size` and `file_count` are all there is to say, after one listing. Raises
     InputError where there is nothing, or the store does not answer; MissingDependency.
     """
-    store = store_at(uri, typed=typed)
+    store = store_at(uri, typed=typed, may_read=False)
     try:
         found = _found(store, uri)
         if not found.is_folder:

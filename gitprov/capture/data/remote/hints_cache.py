@@ -17,11 +17,11 @@ from gitprov.capture.data.remote.said import Said
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
-    uri TEXT NOT NULL, algorithms TEXT NOT NULL, size INTEGER, remote TEXT NOT NULL,
+    uri BLOB NOT NULL, algorithms TEXT NOT NULL, size INTEGER, remote TEXT NOT NULL,
     digests BLOB NOT NULL, PRIMARY KEY (uri, algorithms)
 ) WITHOUT ROWID;
 """
-_VERSION = 1
+_VERSION = 2
 _BUSY_SECONDS = 5
 # What an interruption costs at most.
 _ROWS_AT_ONCE = 500
@@ -34,7 +34,7 @@ class HintsCache:
     """The objects that were read before. Whatever goes wrong with it, it only forgets."""
 
     def __init__(self, path: Path) -> None:
-        self._fresh: list[tuple[str, str, int | None, str, bytes]] = []
+        self._fresh: list[tuple[bytes, str, int | None, str, bytes]] = []
         self._saved = time.monotonic()
         self._connection: sqlite3.Connection | None = None
         with suppress(sqlite3.Error, OSError):
@@ -45,7 +45,8 @@ class HintsCache:
         if self._connection is None:
             return None
         with suppress(sqlite3.Error, ValueError):
-            row = self._connection.execute(_GET, (uri, " ".join(algorithms))).fetchone()
+            wanted = (_key(uri), " ".join(algorithms))
+            row = self._connection.execute(_GET, wanted).fetchone()
             if row is not None:
                 size, remote, digests = row
                 before = Said(now.path, size, json.loads(remote))
@@ -55,7 +56,8 @@ class HintsCache:
     def put(self, uri: str, algorithms: Sequence[str], read: Said, digests: bytes) -> None:
         """Remember what an object was; from time to time this is written."""
         remote = json.dumps(dict(read.remote))
-        self._fresh.append((uri, " ".join(algorithms), read.size, remote, digests))
+        with suppress(UnicodeEncodeError):
+            self._fresh.append((_key(uri), " ".join(algorithms), read.size, remote, digests))
         late = time.monotonic() - self._saved > _SAVE_SECONDS
         if late or len(self._fresh) >= _ROWS_AT_ONCE:
             self.save()
@@ -63,7 +65,8 @@ class HintsCache:
     def save(self) -> None:
         """Write what is remembered, so that it is there for others, and after an interruption."""
         if self._connection is not None and self._fresh:
-            with suppress(sqlite3.OperationalError), self._connection:  # in use, or a full disk
+            # In use, or a full disk; ValueError is what sqlite3 says of values that it cannot take.
+            with suppress(sqlite3.Error, ValueError), self._connection:
                 self._connection.executemany(_PUT, self._fresh)
         self._fresh.clear()
         self._saved = time.monotonic()
@@ -74,6 +77,11 @@ class HintsCache:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _key(uri: str) -> bytes:
+    """Return the bytes of a URI: names in stores need not be text."""
+    return uri.encode("utf-8", "surrogateescape")
 
 
 def _opened(path: Path) -> sqlite3.Connection:

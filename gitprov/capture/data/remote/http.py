@@ -8,7 +8,14 @@ ranges, the rest of the same version is asked for.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gitprov.capture.data.remote.said import Said, etag, header_checksums, moment, strongest
+from gitprov.capture.data.remote.said import (
+    Said,
+    etag,
+    header_checksums,
+    is_strong,
+    moment,
+    strongest,
+)
 from gitprov.capture.data.remote.stores import ChangedMeanwhile, Store
 
 _CHUNK_BYTES = 1 << 20
@@ -24,8 +31,8 @@ class HttpStore(Store):
     """What servers give for URLs. There are no folders, and `*` and `?` are just characters."""
 
     def stat(self, path: str) -> Said | None:
-        """Return what the server says of a URL; where it does not answer HEAD, GET is asked."""
-        for method in ("HEAD", "GET"):
+        """Return what the server says of a URL; one that does not answer HEAD is asked by GET."""
+        for method in ("HEAD", "GET") if self.may_read else ("HEAD",):
             answer = self._ask(method, path, _HEADERS)
             answer.close()
             if answer.status in _ABSENT:
@@ -54,7 +61,7 @@ class HttpStore(Store):
             except self._interruptions() as error:
                 if not done:
                     raise
-                if attempt == _ATTEMPTS - 1 or not _is_strong(of.remote.get("etag")):
+                if attempt == _ATTEMPTS - 1 or not is_strong(of.remote.get("etag")):
                     raise OSError(f"the connection broke after {done} bytes") from error
             else:
                 return
@@ -69,11 +76,10 @@ class HttpStore(Store):
         answer = self._ask("GET", of.path, _HEADERS | wanted)
         try:
             answer.raise_for_status()
-            same = (
-                answer.status == _PARTIAL
-                if start
-                else of.still_holds(_said(of.path, answer.headers))
-            )
+            if start:
+                same = answer.status == _PARTIAL and _continues(of, answer.headers, start)
+            else:
+                same = of.still_holds(_said(of.path, answer.headers))
             if not same:
                 raise ChangedMeanwhile
             while chunk := sync(self._fs.loop, answer.content.read, _CHUNK_BYTES):
@@ -111,9 +117,15 @@ def _said(path: str, headers: Mapping[str, str]) -> Said:
         "last_modified": moment(headers.get("Last-Modified")),
     }
     remote = {key: value for key, value in found.items() if value}
-    plain = headers.get("Content-Encoding", "identity") == "identity"
-    return Said(path, int(length) if length.isdigit() and plain else None, remote)
+    return Said(path, int(length) if length.isdigit() and _is_plain(headers) else None, remote)
 
 
-def _is_strong(tag: str | None) -> bool:
-    return tag is not None and not tag.startswith("W/")
+def _is_plain(headers: Mapping[str, str]) -> bool:
+    return headers.get("Content-Encoding", "identity") == "identity"
+
+
+def _continues(of: Said, headers: Mapping[str, str], start: int) -> bool:
+    """Say whether an answer has the bytes of this version from one on, not those of an encoding."""
+    begins = headers.get("Content-Range", "").startswith(f"bytes {start}-")
+    same = etag(headers.get("ETag")) in {None, of.remote["etag"]}
+    return begins and same and _is_plain(headers)

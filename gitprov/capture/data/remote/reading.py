@@ -6,11 +6,11 @@ and given up where it keeps changing. Threads do it: they wait for the network.
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from concurrent.futures import Future
+from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Event
+from threading import Event, Thread
 from typing import NamedTuple
 
 from gitprov.capture.data.remote.http import HttpStore
@@ -43,10 +43,19 @@ class Read(NamedTuple):
     failed: str | None = None
 
 
-def store_at(uri: str, *, typed: bool, cwd: Path | None = None, shared: bool = False) -> Store:
+def store_at(
+    uri: str,
+    *,
+    typed: bool,
+    cwd: Path | None = None,
+    shared: bool = False,
+    may_read: bool = True,
+) -> Store:
     """Return the store that a URI leads to; raise InputError, MissingDependency."""
     found = opened(uri, typed=typed, cwd=cwd, shared=shared)
-    return _STORES.get(found.scheme, Store)(found)
+    store = _STORES.get(found.scheme, Store)(found)
+    store.may_read = may_read
+    return store
 
 
 def read_objects(
@@ -56,19 +65,55 @@ def read_objects(
 
     Close it where it is not read to its end: what is under way ends then.
     """
-    ended = Event()
-    with ExitStack() as stack:
-        pool = ThreadPoolExecutor(store.threads, "gitprov-read")
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        stack.callback(ended.set)
-        under_way: deque[Future[Read]] = deque()
-        counts: SimpleQueue[int] = SimpleQueue()
+    under_way: deque[Future[Read]] = deque()
+    counts: SimpleQueue[int] = SimpleQueue()
+    with closing(_Readers(store, algorithms, counts.put)) as readers:
         for said in asked:
-            under_way.append(pool.submit(_read_object, store, said, algorithms, counts.put, ended))
+            under_way.append(readers.read(said))
             while under_way and (under_way[0].done() or len(under_way) > _AHEAD * store.threads):
                 yield _awaited(under_way.popleft(), counts, heard)
         while under_way:
             yield _awaited(under_way.popleft(), counts, heard)
+
+
+class _Readers:
+    """Threads that read objects. No exit waits for them, as for those of a ThreadPoolExecutor.
+
+    A store that has fallen silent may keep a thread for ever.
+    """
+
+    def __init__(self, store: Store, algorithms: Sequence[str], heard: Heard) -> None:
+        self._store = store
+        self._algorithms = algorithms
+        self._heard = heard
+        self._ended = Event()
+        self._threads = 0
+        self._waiting: SimpleQueue[tuple[Said, Future[Read]] | None] = SimpleQueue()
+
+    def read(self, said: Said) -> Future[Read]:
+        """Have an object read."""
+        found: Future[Read] = Future()
+        self._waiting.put((said, found))
+        if self._threads < self._store.threads:
+            self._threads += 1
+            Thread(target=self._work, name="gitprov-read", daemon=True).start()
+        return found
+
+    def close(self) -> None:
+        """Have the threads end; what waits is not read any more."""
+        self._ended.set()
+        for _ in range(self._threads):
+            self._waiting.put(None)
+
+    def _work(self) -> None:
+        while (task := self._waiting.get()) is not None and not self._ended.is_set():
+            said, found = task
+            try:
+                read = _read_object(self._store, said, self._algorithms, self._heard, self._ended)
+            except BaseException as error:  # noqa: BLE001 -- for who awaits it
+                found.set_exception(error)
+            else:
+                found.set_result(read)
 
 
 def _awaited(read: Future[Read], counts: "SimpleQueue[int]", heard: Heard | None) -> Read:

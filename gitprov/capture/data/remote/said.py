@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 # An object that has another one of these has other content, as far as its store can tell.
 _TELLING = frozenset({"checksum", "etag", "version_id"})
+_WEAK = "W/"
+# What other content may have, too: weak etags (RFC 9110, 8.8.1), and checksums against accidents.
+_VAGUE = (_WEAK, "crc")
 
 _TIMES = ("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "modified")
 _DIGESTS = re.compile(r"(?P<name>[A-Za-z0-9-]+)\s*=\s*:?(?P<value>[A-Za-z0-9+/]+=*):?")
@@ -37,8 +40,19 @@ class Said(NamedTuple):
 
     def vouches_for(self, now: "Said") -> bool:
         """Say whether the object is the one of before, by more than its size and time."""
-        shared = self.remote.keys() & now.remote.keys()
-        return bool(shared & _TELLING) and self.still_holds(now)
+        return bool(_telling(self.remote) & _telling(now.remote)) and self.still_holds(now)
+
+    def outlasts_seconds(self) -> bool:
+        """Say whether what is written within the second would have another version or checksum.
+
+        An etag does not say so: many servers make it of size and time.
+        """
+        return bool(_telling(self.remote) - {"etag"})
+
+
+def _telling(remote: Mapping[str, str]) -> set[str]:
+    """Return which hints other content does not share."""
+    return {key for key in _TELLING & remote.keys() if not remote[key].startswith(_VAGUE)}
 
 
 def said(path: str, info: Mapping[str, Any]) -> Said:
@@ -57,7 +71,12 @@ def said(path: str, info: Mapping[str, Any]) -> Said:
 def etag(value: object) -> str | None:
     """Return an entity tag without its quotes; a weak one stays marked as such."""
     text = _text(value)
-    return text.strip('"') if text and not text.startswith("W/") else text
+    return text.strip('"') if text and is_strong(text) else text
+
+
+def is_strong(tag: str | None) -> bool:
+    """Say whether an entity tag is of the very bytes."""
+    return tag is not None and not tag.startswith(_WEAK)
 
 
 def moment(value: object) -> str | None:

@@ -25,6 +25,8 @@ class Store:
 
     # Whether what `chunks` yields is of one version of the object, and of the one asked for.
     is_pinned = False
+    # Whether objects may be opened to learn what the store says of them.
+    may_read = True
 
     def __init__(self, opened: Opened) -> None:
         self._opened = opened

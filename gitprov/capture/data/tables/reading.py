@@ -151,14 +151,16 @@ def _tsv(stream: Any, arrow: Arrow, skipped: Skipped) -> Iterator[Batch]:
 
 def _first_line(stream: Any) -> bytes:
     """Return the header, with as many lines as it has."""
-    header: bytes = stream.readline(_BLOCK_BYTES)
-    while header.count(b'"') % 2 and len(header) < _BLOCK_BYTES:
-        line = stream.readline(_BLOCK_BYTES)
-        if not line:
+    lines: list[bytes] = []
+    size = quotes = 0
+    while size < _BLOCK_BYTES and (line := stream.readline(_BLOCK_BYTES)):
+        lines.append(line)
+        size += len(line)
+        quotes += line.count(b'"')
+        if quotes % 2 == 0:
             break
-        header += line
     stream.seek(0)
-    return header
+    return b"".join(lines)
 
 
 def _parquet(stream: Any, _arrow: Arrow, _skipped: Skipped) -> Iterator[Batch]:
