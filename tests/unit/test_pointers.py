@@ -117,6 +117,32 @@ def test_pointers_of_dvc_that_are_pipes(tmp_path: Path) -> None:
     assert said(tmp_path / "X", tmp_path) == {}
 
 
+@pytest.mark.parametrize(
+    ("ignored", "reason"),
+    [
+        ("", None),
+        (Path(os.devnull), ".dvcignore is not a file"),
+        ("#" * 65_537, ".dvcignore is larger than 65536 bytes"),
+        ("a\n" * 257, "there are more than 256 patterns in .dvcignore"),
+    ],
+    ids=["none", "device", "large", "many"],
+)
+def test_no_dvcignore_takes_all_memory(
+    ignored: str | Path, reason: str | None, tmp_path: Path
+) -> None:
+    """A link in a repository may lead it anywhere."""
+    top = tmp_path
+    write(top / ".dvc/config", "")
+    write(top / "X/file", "1")
+    md5 = md5_of_folder(top / "X")
+    write(top / "X.dvc", f"outs: [{{path: X, hash: md5, md5: {md5}}}]")
+    if isinstance(ignored, Path):
+        (top / ".dvcignore").symlink_to(ignored)
+    else:
+        write(top / ".dvcignore", ignored)
+    assert said(top / "X", top)["dvc.matches"] == (f"unknown: {reason}" if reason else "yes")
+
+
 def test_what_dvc_2_wrote(tmp_path: Path) -> None:
     """It took the md5 of text after changing its line ends: a difference means nothing."""
     write(tmp_path / "X", "1")
