@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
+from _io import open as _open  # that of the builtins may be replaced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +60,10 @@ _PLACES = ("source", "where", "path_or_paths", "metadata_path", "base_dir", "des
 _ARROW_SCHEMES = {"s3": "s3", "gcs": "gs", "hdfs": "hdfs", "abfs": "abfs"}
 _HOSTED = frozenset({"ftp", "sftp", "smb", "ssh"})
 _MAX_LINES = 2000
+_USER = re.compile(r"^([A-Za-z0-9+.-]+://)[^/?#]*@")
+_SECRET = re.compile(
+    r"[^=]*(?:sig|key|token|secret|credential|passw|pwd|auth)[^=]*=", re.IGNORECASE
+)
 
 
 class Libraries:
@@ -87,8 +93,9 @@ class Libraries:
                     owner, _, attribute = name.rpartition(".")
                     holder = getattr(module, owner) if owner else module
                     _announce(vars(holder)[attribute], owner, what)
-            except Exception:  # noqa: BLE001 -- it would be raised in the program
-                self._observer.miss(f"this version of {module.__name__} cannot be observed")
+            except BaseException as error:  # noqa: BLE001
+                reason = f"this version of {module.__name__} cannot be observed"
+                self._observer.failed(error, reason)
 
     def _on_call(self, what: str, values: dict[str, Any]) -> None:
         if what == "open":
@@ -119,14 +126,22 @@ class Libraries:
                 if hasattr(method, "__code__"):
                     try:
                         _announce(method, owner.__name__, f"{verb} {place}")
-                    except (ValueError, OSError, SyntaxError):
-                        self._observer.miss(f"this version of {owner.__module__} is not observed")
+                    except (ValueError, OSError, SyntaxError) as error:
+                        reason = f"this version of {owner.__module__} is not observed"
+                        self._observer.failed(error, reason)
 
     def _note_remote(self, verb: str, system: Any, path: Any) -> None:
         protocols = system.protocol
         protocol = protocols if isinstance(protocols, str) else protocols[0]
         if protocol not in _NOT_REMOTE and isinstance(path, (str, os.PathLike)):
-            self._observer.note_uri(verb, _uri(system, protocol, os.fspath(path)))
+            self._note_uri(verb, _uri(system, protocol, os.fspath(path)))
+
+    def _note_uri(self, verb: str, uri: str) -> None:
+        """Tell of a URI, without the secrets that it may have: it lies on disk until the end."""
+        uri = _USER.sub(r"\1", uri)
+        place, question, query = uri.partition("?")
+        kept = "&".join(item for item in query.split("&") if not _SECRET.match(item))
+        self._observer.note_uri(verb, place + question + kept if kept else place)
 
     def _note_arrow(self, what: str, values: Mapping[str, Any]) -> None:
         named = [values[name] for name in _PLACES if name in values]
@@ -145,12 +160,12 @@ class Libraries:
         if kind == "local" and "://" in place:
             scheme, _, rest = place.partition("://")
             if scheme != "file":
-                self._observer.note_uri("read" if what == "read" else "wrote", place)
+                self._note_uri("read" if what == "read" else "wrote", place)
                 return
             place = rest
         if kind in _ARROW_SCHEMES:
             uri = f"{_ARROW_SCHEMES[kind]}://{place}"
-            self._observer.note_uri("read" if what == "read" else "wrote", uri)
+            self._note_uri("read" if what == "read" else "wrote", uri)
         elif kind == "local":
             note = {
                 "read": self._observer.note_read,
@@ -201,7 +216,7 @@ def _announce(function: FunctionType, owner: str, what: str) -> None:
 
 def _source_of(code: CodeType, owner: str) -> ast.Module:
     """Return a function's definition, in its class if it has one, at the lines where it stands."""
-    with open(code.co_filename, "rb") as file:
+    with _open(code.co_filename, "rb") as file:
         lines = file.read().decode().splitlines()
     start = code.co_firstlineno - 1
     indent = len(lines[start]) - len(lines[start].lstrip())

@@ -6,7 +6,8 @@ itself, and what other processes read: where that may have happened, `Observer.g
 nothing can be claimed.
 
 This file stands alone, for Python 3.8 and newer: it is loaded, without gitprov, into the programs
-under `git prov run --trace=audit`, too. Whatever fails in a hook must not fail in the program.
+under `git prov run --trace=audit`, too. Whatever fails in a hook must not fail in the program, and
+what signal handlers of the program raise meanwhile must: it is the program's.
 """
 
 from __future__ import annotations
@@ -16,14 +17,21 @@ import sys
 import time
 from _thread import get_ident
 
+if "real" not in globals():  # who loads this file without gitprov gives it the module
+    from gitprov.capture import real_paths as real
+
+# Bound now: programs, tests most of all, put functions of their own in the place of these.
+_isabs, _join, _split, _fsdecode = os.path.isabs, os.path.join, os.path.split, os.fsdecode
+_getframe, _now = sys._getframe, time.monotonic_ns  # noqa: SLF001
+
 # Programs that are observed must not pay for the import of typing, nor of pathlib.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import FrameType
     from typing import Any
 
 MAX_PATHS = 10_000
-_MAX_LINKS = 40
 
 # Packages, and modules of packages, whose compiled parts open no files but through Python.
 _QUIET = frozenset(
@@ -85,6 +93,11 @@ class Observer:
         self._settled: set[str] = set()
         self._busy: set[int] = set()
         self._pauses: dict[int, int] = {}
+        # Why something may not have been told, and whether there is nobody left to tell.
+        self._owed: str | None = None
+        self._is_over = False
+        # Whether gitprov has started processes in this one.
+        self.has_started_own = False
         prefixes = {os.path.realpath(path) for path in (sys.prefix, sys.base_prefix)}
         # Python's own folders, if they are below the top.
         self.prefixes = tuple(
@@ -101,6 +114,9 @@ class Observer:
             "os.rename": self._on_rename,
             "os.link": self._on_link,
             "os.truncate": self._on_truncate,
+            "os.symlink": self._forget_links,
+            "os.rmdir": self._forget_links,
+            "os.remove": self._on_remove,
             "subprocess.Popen": self._on_process,
             "os.posix_spawn": self._on_spawn,
             "os.exec": self._on_exec,
@@ -148,14 +164,40 @@ class Observer:
             self._gaps.add(reason)
             self._say("gap", reason)
 
+    def tell(self, *words: object) -> None:
+        """Tell something, before what could not be told; where the run has ended, be quiet."""
+        try:
+            if self._tell is not None and not self._is_over:
+                self._tell(*words)
+        except BaseException as error:  # noqa: BLE001
+            self._is_over = isinstance(error, FileNotFoundError) and real.is_ours(error)
+            self.failed(error)
+
+    def end(self, *, has_waited: bool) -> None:
+        """Tell that the program has ended; `has_waited`: for processes that it has started."""
+        self._say("end", has_waited)
+
+    def failed(self, error: BaseException, reason: str | None = None) -> None:
+        """Take note of what a fault may have hidden; raise it again where it is the program's."""
+        self._owed = reason or f"a fault while observing: {type(error).__name__}"
+        self.gap = self.gap or self._owed
+        if not real.is_ours(error):
+            raise error
+
     def note_read(self, path: str) -> None:
         """Note that a file was read, or all that is in a folder."""
-        if not os.path.isdir(path):
+        if not real.is_folder(path):
             self._read(path)
             return
-        for above, _, names in os.walk(path):
-            for name in names:
-                self._read(os.path.join(above, name))
+        waiting = [path]
+        while waiting:
+            above = waiting.pop()
+            for name in real.listdir(above):
+                place = _join(above, name)
+                if not real.is_folder(place):
+                    self._read(place)
+                elif not real.is_link(place):
+                    waiting.append(place)
 
     def note_written(self, path: str) -> None:
         """Note that a file is written anew."""
@@ -166,28 +208,30 @@ class Observer:
         place, _ = self._resolved(path)
         name = self._name_of(place + os.sep)
         if name is not None and self._is_news("wrote below", name):
-            self._say("wrote below", name, time.monotonic_ns())
+            self._say("wrote below", name, _now())
 
     def note_uri(self, what: str, uri: str) -> None:
         """Note that what a URI names was "read" or "wrote"."""
         if self._is_news(what, uri):
-            self._say(f"{what} uri", uri, time.monotonic_ns())
+            self._say(f"{what} uri", uri, _now())
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         handler = self._handlers.get(event)
-        if handler is None:
+        if handler is None or self._is_over:
             return
         thread = get_ident()
         if event in (PAUSE, RESUME):
             self._pause(thread, 1 if event == PAUSE else -1)
             return
         if thread in self._busy:
+            if event == "subprocess.Popen" and thread in self._pauses:
+                self.has_started_own = True
             return
-        self._busy.add(thread)
         try:
+            self._busy.add(thread)
             handler(*arguments)
-        except Exception as error:  # noqa: BLE001 -- it would be raised in the program
-            self.miss(f"a fault while observing: {type(error).__name__}")
+        except BaseException as error:  # noqa: BLE001
+            self.failed(error)
         finally:
             self._busy.discard(thread)
 
@@ -208,15 +252,15 @@ class Observer:
             return
         if path in self._settled and flags & os.O_ACCMODE == os.O_RDONLY and mode == "r":
             return
-        name = os.fsdecode(path)
+        name = _fsdecode(path)
+        if mode is None and not _isabs(name) and not flags & os.O_WRONLY:
+            self._on_open_relative()
         mode = mode or ""
         new = flags & os.O_TRUNC or (flags & os.O_CREAT and flags & os.O_EXCL)
         if new or mode.startswith(("w", "x")):
             self._make(name)
         elif "+" in mode or (flags & os.O_ACCMODE != os.O_WRONLY and "a" not in mode):
-            if not mode and not os.path.isabs(name) and not os.path.lexists(name):
-                self._on_open_relative()
-            self._read(_source_of(name))
+            self._read(real.source_of(name))
             if flags & os.O_ACCMODE != os.O_RDONLY:
                 self._write(name)
             elif mode == "r" and name == path and len(self._settled) < MAX_PATHS:
@@ -225,16 +269,24 @@ class Observer:
             self._write(name)
 
     def _on_open_relative(self) -> None:
-        """Take note of what only looks like a path, but for folders that are walked through."""
-        caller = sys._getframe(3)  # noqa: SLF001
-        if caller.f_globals.get("__name__") not in ("shutil", "os"):
-            self.miss("a file was opened relative to another folder")
+        """Take note of what may only look like a path, but for folders that are walked through."""
+        if _getframe(3).f_globals.get("__name__") not in ("shutil", "os"):
+            self.miss("a file was opened by os.open, maybe relative to another folder")
 
     def _on_chdir(self, _path: object) -> None:
         self._settled.clear()  # some are relative
 
+    def _forget_links(self, *_: object) -> None:
+        """Look anew where paths lead, as links may change."""
+        self._settled.clear()
+        self._folders.clear()
+
+    def _on_remove(self, path: Any, folder: int = _NO_FOLDER) -> None:
+        if folder != _NO_FOLDER or real.is_link(path):
+            self._forget_links()
+
     def _on_run_file(self, path: Any) -> None:
-        self._read(os.fsdecode(path))
+        self._read(_fsdecode(path))
 
     def _on_import(self, name: str, file: str | None, *_: object) -> None:
         if ".popen_" in name and not name.endswith(".popen_fork"):
@@ -243,42 +295,46 @@ class Observer:
         if not file or not file.endswith(_EXTENSIONS):
             return
         package = name.partition(".")[0]
-        own = os.path.basename(os.path.dirname(file)) == "lib-dynload"
+        own = _split(_split(file)[0])[1] == "lib-dynload"
         quiet = {package, name} & _QUIET or name.endswith("__mypyc")
         if (package in _LOUD) if own else not quiet:
             self.miss(f"the compiled code of {package} may read files by itself")
 
     def _on_dlopen(self, name: Any) -> None:
-        library = os.path.basename(os.fsdecode(name)) if name else ""
+        library = _split(_fsdecode(name))[1] if name else ""
         if library and not library.startswith(_SYSTEM_LIBRARIES):
             self.miss(f"the compiled code of {library} may read files by itself")
 
     def _on_database(self, name: Any) -> None:
-        path = os.fsdecode(name)
-        if path.startswith("file:"):
-            self.miss("a database was opened by a URI")
-        elif path and path != ":memory:":
-            if os.path.lexists(path):
+        path = _fsdecode(name)
+        self.miss("SQLite may have opened further databases")  # by ATTACH, or by a URI
+        if path and path != ":memory:" and not path.startswith("file:"):
+            if real.kind(path):
                 self._read(path)
             self._write(path)
 
     def _on_rename(self, old: Any, new: Any, *folders: int) -> None:
         self._on_link(old, new, *folders)
-        self._make(os.fsdecode(new), certainly=True)
+        self._make(_fsdecode(new), certainly=True)
 
     def _on_link(self, old: Any, new: Any, *folders: int) -> None:
         """Take what was at the old place for read: it can be, at the new one."""
         if any(folder != _NO_FOLDER for folder in folders):
             self.miss("a file was moved relative to another folder")
             return
-        self._write(os.fsdecode(new))
-        if self._read(os.fsdecode(old)) and os.path.isdir(old):
-            self.miss("a folder was moved")
-            self.note_written_below(os.fsdecode(new))
+        self._write(_fsdecode(new))
+        is_below = self._read(_fsdecode(old))
+        if real.is_folder(old):
+            self._forget_links()
+            if is_below:
+                self.miss("a folder was moved")
+                self.note_written_below(_fsdecode(new))
+        elif real.is_link(old) or real.is_link(new):
+            self._forget_links()
 
     def _on_truncate(self, path: Any, _length: int) -> None:
         if not isinstance(path, int):
-            self._write(os.fsdecode(path))
+            self._write(_fsdecode(path))
 
     def _on_system(self, command: Any) -> None:
         self._on_process("/bin/sh", ["sh", "-c", command])
@@ -289,23 +345,23 @@ class Observer:
     def _on_fork(self) -> None:
         if self._alone:
             self.miss("the process was forked")
+        else:
+            self._say("forks")
 
     def _on_spawn(self, program: Any, argv: Any, _env: object) -> None:
-        if sys._getframe(2).f_globals.get("__name__") != "subprocess":  # noqa: SLF001
+        if _getframe(2).f_globals.get("__name__") != "subprocess":
             self._on_process(program, argv)
 
     def _on_process(self, program: Any, argv: Any, *_: object) -> None:
-        frame = sys._getframe(2)  # noqa: SLF001
-        while frame.f_back and frame.f_globals.get("__name__") in ("subprocess", __name__):
-            frame = frame.f_back
-        if str(frame.f_globals.get("__name__")).startswith("gitprov."):
-            return  # gits of ours, in whichever thread
+        if _is_gitprovs(_getframe(2)):
+            self.has_started_own = True  # gits of ours, in whichever thread
+            return
         words = [argv] if isinstance(argv, (str, bytes, os.PathLike)) else list(argv)
-        named = os.fsdecode(program or words[0])
+        named = _fsdecode(program or words[0])
         if self._alone:
-            self.miss(f"another process was started: {os.path.basename(named)}")
+            self.miss(f"another process was started: {_split(named)[1]}")
         else:
-            self._say("start", named, [os.fsdecode(word) for word in words])
+            self._say("start", named, [_fsdecode(word) for word in words])
 
     def _read(self, path: str) -> bool:
         """Note that a path was read, and the links on the way; say whether it is below the top."""
@@ -316,7 +372,7 @@ class Observer:
         if self._roots and not place.startswith(self._inside):
             name = self._name_of(place)
             if name is not None and self._is_news("read", name):
-                self._say("read", name, time.monotonic_ns())
+                self._say("read", name, _now())
         return place.startswith(self._inside) and not self._is_pythons_own(place)
 
     def _note(self, path: str) -> None:
@@ -335,7 +391,7 @@ class Observer:
             return
         self._reads[path] = made
         if made < 0:
-            self._say("read", path, time.monotonic_ns())
+            self._say("read", path, _now())
 
     def _make(self, path: str, *, certainly: bool = False) -> None:
         """Note that a path is written anew, so that what is read there next is the program's."""
@@ -355,10 +411,11 @@ class Observer:
         name = self._name_of(place)
         if name is not None and self._is_news("wrote", name):
             try:
-                before = os.stat(place).st_ctime_ns
-            except OSError:
+                before = real.stat(place).st_ctime_ns
+            except OSError as error:
+                real.raise_if_signal(error)
                 before = None
-            self._say("wrote", name, time.monotonic_ns(), before)
+            self._say("wrote", name, _now(), before)
 
     def _name_of(self, place: str) -> str | None:
         """Return what a file is called: by its path below the top, or in full below the roots."""
@@ -384,35 +441,38 @@ class Observer:
 
     def _modified(self, path: str) -> int | None:
         try:
-            return os.stat(self._inside + path).st_mtime_ns
-        except OSError:
+            return real.stat(self._inside + path).st_mtime_ns
+        except OSError as error:
+            real.raise_if_signal(error)
             return None
 
     def _resolved(self, path: str) -> tuple[str, list[str]]:
         """Return where a path leads, and the links on the way."""
-        if not os.path.isabs(path):
-            path = os.path.join(os.getcwd(), path)
-        above, name = os.path.split(path)
+        if not _isabs(path):
+            path = _join(real.getcwd(), path)
+        above, name = _split(path)
         if name in ("", ".", ".."):
-            return resolved(path)
+            return real.resolved(path)
         known = self._folders.get(above)
         if known is None:
             if len(self._folders) >= MAX_PATHS:
                 self._folders.clear()
-            known = self._folders[above] = resolved(above)
+            known = self._folders[above] = real.resolved(above)
         folder, links = known
         place = folder.rstrip(os.sep) + os.sep + name
-        if not os.path.islink(place):
+        if not real.is_link(place):
             return place, links
-        place, more = resolved(place)
+        place, more = real.resolved(place)
         return place, [*links, *more]
 
     def _is_pythons_own(self, place: str) -> bool:
         return bool(self.prefixes) and place[len(self._inside) :].startswith(self.prefixes)
 
     def _say(self, *words: object) -> None:
-        if self._tell is not None:
-            self._tell(*words)
+        if (reason := self._owed) is not None:
+            self._owed = None
+            self.tell("gap", reason)
+        self.tell(*words)
 
 
 class _Paused:
@@ -432,39 +492,8 @@ class _Paused:
             self._busy.discard(self._thread)
 
 
-def resolved(path: str) -> tuple[str, list[str]]:
-    """Return where an absolute path leads, and the links on the way, by their own real paths."""
-    place = ""
-    links: list[str] = []
-    waiting = path.split(os.sep)[::-1]
-    while waiting:
-        name = waiting.pop()
-        if name in ("", "."):
-            continue
-        if name == "..":
-            place = os.path.dirname(place).rstrip(os.sep)
-            continue
-        there = place + os.sep + name
-        try:
-            target = os.readlink(there)
-        except OSError:
-            place = there
-            continue
-        links.append(there)
-        if len(links) > _MAX_LINKS:
-            break
-        if target.startswith(os.sep):
-            place = ""
-        waiting += target.split(os.sep)[::-1]
-    return place or os.sep, links
-
-
-def _source_of(path: str) -> str:
-    """Return the source that a compiled module was made of, or any other path as it is."""
-    if not path.endswith(".pyc"):
-        return path
-    try:
-        source: str = sys.modules["_frozen_importlib_external"].source_from_cache(path)
-    except (KeyError, ValueError, NotImplementedError):
-        return path
-    return source
+def _is_gitprovs(frame: FrameType) -> bool:
+    """Say whether gitprov starts the process that an event tells of."""
+    while frame.f_back and frame.f_globals.get("__name__") in ("subprocess", __name__):
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__")).startswith("gitprov.")

@@ -6,12 +6,15 @@ to its end, and each is known to have been started by another, without a program
 
 import ast
 import os
+import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gitprov.capture.argument_marks import WIDTH, mark
 from gitprov.capture.environment.shebang import HEAD_BYTES, python_of
 from gitprov.capture.tracing.touched import Touched, Write
 
@@ -19,6 +22,7 @@ MAX_PROCESSES = 10_000
 # In the folder of the reports: the folders outside the work tree that count, each ended by NUL.
 ROOTS = "roots"
 _MAX_GAPS = 20
+_PLAIN = re.compile(r"\('(read)', '([^'\\]*)', (\d+)\)")
 # What is told of processes that multiprocessing spawns, whatever their arguments are.
 _SPAWNED = ["python"]
 
@@ -49,6 +53,7 @@ class _Process:
     forked: bool = False
     ended: bool = False
     waited: bool = False
+    forks: int = 0
     gaps: list[str] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
     starts: list[list[str]] = field(default_factory=list)
@@ -83,7 +88,7 @@ def _unknown(reason: str, processes: int) -> Reported:
 
 
 def _process(file: Path, touched: Touched) -> _Process:
-    lines = [ast.literal_eval(line) for line in file.read_text("ascii").splitlines()]
+    lines = [_words(line) for line in file.read_text("ascii").splitlines()]
     (kind, pid, parent, *more), *rest = lines
     process = _Process(pid, parent, [], "", forked=True)
     if kind == "program":
@@ -94,12 +99,23 @@ def _process(file: Path, touched: Touched) -> _Process:
                 process.gaps.append(reason)
             case "start", [str(program), list(argv)]:
                 process.starts.append([program, *argv[1:]])
+            case "forks", []:
+                process.forks += 1
             case "end", [bool(waited)]:
                 process.ended, process.waited = True, waited
             case "read", [str(path), *_] if not os.path.isabs(path):  # noqa: PTH117 -- thousands
                 process.reads.add(path)
         _take(touched, word, values)
     return process
+
+
+def _words(line: str) -> tuple[Any, ...]:
+    """Return the tuple of a line; by far the most are plain, and there may be very many."""
+    plain = _PLAIN.fullmatch(line)
+    found = (plain[1], plain[2], int(plain[3])) if plain else ast.literal_eval(line)
+    if not isinstance(found, tuple):
+        raise TypeError(line)
+    return found
 
 
 def _take(touched: Touched, word: str, values: list[Any]) -> None:
@@ -120,7 +136,7 @@ def _unseen_processes(processes: list[_Process], command: list[str], pid: int) -
     """Say which processes have written down nothing."""
     programs = [process for process in processes if not process.forked]
     # Of each process, the programs that it has started.
-    expected = [(pid, [_absolute(command[0]), *command[1:]])]
+    expected = [(pid, [_absolute(command[0]), *map(mark, command[1:])])]
     expected += [(process.pid, start) for process in processes for start in process.starts]
     for parent, words in expected:
         found = next((one for one in programs if one.parent == parent and _is(one, words)), None)
@@ -130,6 +146,9 @@ def _unseen_processes(processes: list[_Process], command: list[str], pid: int) -
             yield f"{Path(words[0]).name} is not a Python program that could be observed"
         else:
             programs.remove(found)
+    forked = Counter(process.parent for process in processes if process.forked)
+    if any(forked[process.pid] < process.forks for process in processes):
+        yield "a forked process has written down nothing"
     parents = {process.parent for process in processes} | {parent for parent, _ in expected}
     if programs or any(process.waited and process.pid not in parents for process in processes):
         yield "a process was started in a way that is not seen"
@@ -141,7 +160,10 @@ def _absolute(program: str) -> str:
 
 
 def _is(process: _Process, words: list[str]) -> bool:
-    """Say whether a process is that of a command line, and not something that this has started."""
+    """Say whether a process is that of a command line, and not something that this has started.
+
+    Of both, there are but marks of the arguments.
+    """
     program = shutil.which(words[0])
     if program is None or (os.sep in words[0] and not Path(words[0]).is_absolute()):
         return False
@@ -153,4 +175,5 @@ def _is(process: _Process, words: list[str]) -> bool:
     except OSError:
         return False
     rest = process.argv[len(process.argv) - len(words) :]
-    return is_script and rest[1:] == words[1:] and Path(rest[0]).name == Path(program).name
+    is_same = rest[0][WIDTH:] == mark(program)[WIDTH:]  # by the name, wherever it lies
+    return is_script and rest[1:] == words[1:] and is_same

@@ -25,6 +25,8 @@ METHODS = ("auto", "audit", "strace", "off")
 _FOLDERS: Mapping[TraceMethod, str] = {"audit": "reads", "strace": "trace"}
 _OBSERVER = Path(reads_module.__file__).with_name("observer")
 _TOO_MANY = f"there are more than {MAX_PATHS} files"
+# Options of Python.
+_ISOLATING = frozenset("IES")
 # What the methods never see.
 _UNSEEN: Mapping[TraceMethod, str] = {
     "audit": "remote data that is not read through fsspec or pyarrow",
@@ -59,12 +61,23 @@ def method_for(wanted: str | None, run: ActiveRun, argv: Sequence[str]) -> Trace
     wanted = wanted or run.store.repository.config.get("prov.trace", "auto")
     if wanted == "auto":
         found = find_interpreter(argv, cwd=Path.cwd(), env=os.environ)
-        return "audit" if found is not None and found.doubt is None else None
+        is_seen = found is not None and found.doubt is None and not _is_isolated(argv)
+        return "audit" if is_seen else None
     if wanted in _FOLDERS:
         return wanted  # type: ignore[return-value]
     if wanted != "off":
         raise InputError(f"{wanted!r} is no way to trace; there are {', '.join(METHODS)}")
     return None
+
+
+def _is_isolated(argv: Sequence[str]) -> bool:
+    """Say whether a command is a Python that is told not to load what would observe it."""
+    for word in argv[1:]:
+        if not word.startswith("-") or word.startswith("--") or word[1:2] in ("c", "m", "X", "W"):
+            return False
+        if not _ISOLATING.isdisjoint(word):
+            return True
+    return False
 
 
 class CommandTrace:

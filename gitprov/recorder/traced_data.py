@@ -8,11 +8,13 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from gitprov.capture.data import CapturedData
 from gitprov.capture.data.names import place
 from gitprov.capture.tracing.left_out import LeftOut
+from gitprov.capture.tracing.stores import Answer, answers
 from gitprov.capture.tracing.touched import Touched, Write
 from gitprov.capture.url_credentials import without_credentials
 from gitprov.errors import GitprovError
@@ -24,6 +26,10 @@ from gitprov.recorder.observed import SourceFiles
 MAX_PATHS = 1000
 # Each of these costs a question over the network, at the end of the run.
 MAX_URIS = 100
+_NOT_READ = "it was not read: there is no digest, only what its store said after the run"
+_CHANGED = "it has changed since the run began"
+_CHANGED_TOO = "were read that have changed, or were made, since the run began"
+_SECOND_NS = 1_000_000_000
 
 
 def add_touched(
@@ -135,15 +141,19 @@ class _Adding:
 
     def _unchanged_inputs(self, names: Iterable[str]) -> Iterator[str]:
         """Yield inputs that are what they were; of the others, say why they are not known."""
-        changed = []
+        changed = {}
         for name in names:
             reason = self._why_not_known(name)
             if reason is None:
                 yield name
             elif reason:
-                changed.append(name)
-                self._missing[f"inputs.{name}"] = reason
-        places = [place(self._top / name, self._top) for name in changed[:MAX_PATHS]]
+                changed[name] = reason
+        named = sorted(changed)[:MAX_PATHS]
+        self._missing.update({f"inputs.{name}": changed[name] for name in named})
+        if len(changed) > len(named):
+            rest = len(changed) - len(named)
+            self._missing["trace.inputs.changed"] = f"{rest} more files {_CHANGED_TOO}"
+        places = [place(self._top / name, self._top) for name in named]
         artifacts = [Artifact(kind="file", seen="observed", **each) for each in places]
         self._run.contribution.add_captured("inputs", CapturedData(artifacts=artifacts))
 
@@ -156,18 +166,18 @@ class _Adding:
             return "it was there, and is no more" if is_sure else ""
         if not stat.S_ISREG(found.st_mode):
             return ""
-        is_new = found.st_mtime_ns >= self._started_ns
+        # Not when it was modified: what is copied, unpacked or fetched often keeps an older time.
+        is_new = found.st_ctime_ns >= self._started_ns
         write = self._touched.writes.get(name)
         if write is not None and write.known and write.before is None and not self._success_is_seen:
             return ""  # it was looked for, not found, and made
         if name in self._touched.doubtful and name not in self._touched.reads:
             why = "it was opened to be read and written: whether it was there before is not known"
         elif write is None:
-            why = "it has changed since the run began"
+            why = f"{_CHANGED}, or was made since"
         else:
             why = "the run has changed it"
-            if write.known:
-                is_new = write.before is None or found.st_ctime_ns != write.before
+            is_new = is_new or (write.known and write.before is None)
         return why if is_new else None
 
     def _is_written(self, name: str, write: Write) -> bool:
@@ -197,16 +207,36 @@ class _Adding:
         news = sorted(uri for uri in uris if without_credentials(uri) not in known.uris)
         if not news:
             return
-        to = self._run.contribution
-        options = replace(to.data, hint_only=True)
-        to.add_data(role, news[:MAX_URIS], cwd=self._top, seen="observed", options=options)
+        said = answers(news[:MAX_URIS])
+        found = [self._remote(role, uri, answer) for uri, answer in said.items()]
         rest = news[MAX_URIS:MAX_PATHS]
         if rest:
             self._missing[f"trace.{role}.remote"] = (
                 f"of more than {MAX_URIS} remote objects, the names alone are recorded"
             )
-            named = [
-                Artifact(kind="remote", uri=without_credentials(uri), seen="observed")
-                for uri in rest
-            ]
-            to.add_captured(role, CapturedData(artifacts=named))
+            found += [_named(uri) for uri in rest]
+        self._run.contribution.add_captured(role, CapturedData(artifacts=found))
+
+    def _remote(self, role: str, uri: str, answer: Answer) -> Artifact:
+        """Return an object, with what its store says of it if that may hold for the run."""
+        why = answer.failed
+        if why is None and role == "inputs":
+            if uri in self._touched.uris_written:
+                why = "the run has changed it"
+            elif self._is_newer(answer):
+                why = _CHANGED
+        self._missing[f"{role}.{without_credentials(uri)}"] = why or _NOT_READ
+        named = _named(uri)
+        return named if why else replace(named, size=answer.size, remote=answer.remote)
+
+    def _is_newer(self, answer: Answer) -> bool:
+        try:
+            modified = datetime.fromisoformat(answer.remote["last_modified"])
+        except (KeyError, ValueError):
+            return False
+        # Stores tell whole seconds.
+        return modified.timestamp() * _SECOND_NS + _SECOND_NS > self._started_ns
+
+
+def _named(uri: str) -> Artifact:
+    return Artifact(kind="remote", uri=without_credentials(uri), seen="observed")

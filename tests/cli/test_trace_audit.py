@@ -3,6 +3,7 @@
 import functools
 import http.server
 import json
+import os
 import sqlite3
 import sys
 import threading
@@ -83,6 +84,14 @@ class TestFiles:
     def test_by_itself_only_where_the_command_is_python(self, clone: Clone) -> None:
         assert python(clone, "open('out/x', 'w')").outputs
         clone.run("sh", "-c", "echo > out/y")
+        assert "trace" not in json.loads(clone.prov("show", "--json"))
+
+    @pytest.mark.parametrize("option", ["-S", "-I", "-uE"])
+    def test_a_python_that_would_see_it_is_left_alone(self, clone: Clone, option: str) -> None:
+        body = "import os, sys; print(sys.path, sorted(os.environ))"
+        said = clone.prov_call("run", "--quiet", "--", "python", option, "-c", body).stdout
+        assert "PATH" in said
+        assert "observer" not in said
         assert "trace" not in json.loads(clone.prov("show", "--json"))
 
     def test_no_such_way(self, clone: Clone) -> None:
@@ -192,6 +201,101 @@ class TestFiles:
         assert set(seen.outputs) == {"out/new.db"}
 
 
+class TestWhatIsNotClaimed:
+    def test_what_keeps_its_times_is_not_what_was_there(self, clone: Clone) -> None:
+        clone.write("data/in.csv", "before\n")
+        seen = python(
+            clone,
+            "import subprocess\n"
+            "subprocess.run(['cp', '-p', 'data/a.csv', 'out/made'], check=True)\n"
+            "open('out/made').read(); open('data/in.csv').read()\n"
+            "subprocess.run(['cp', '-p', 'data/a.csv', 'data/in.csv'], check=True)\n",
+        )
+        assert {name: "digest" in item for name, item in seen.inputs.items()} == {
+            "out/made": False, "data/in.csv": False
+        }  # fmt: skip
+        assert "was made since" in seen.missing["inputs.out/made"]
+
+    def test_very_many_files_that_others_made(self, clone: Clone) -> None:
+        seen = python(
+            clone,
+            "import os, subprocess\n"
+            "subprocess.run('for n in $(seq 1050); do : > out/$n; done', shell=True, check=True)\n"
+            "for name in os.listdir('out'): open('out/' + name).close()\n",
+        )
+        assert len(seen.inputs) == 1000
+        assert sum(name.startswith("inputs.out/") for name in seen.missing) == 1000
+        assert seen.missing["trace.inputs.changed"].startswith("50 more files")
+
+    def test_forked_processes_that_cannot_tell(self, clone: Clone) -> None:
+        seen = python(
+            clone,
+            "import os, resource\n"
+            "limits = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))\n"
+            "pid = os.fork()\n"
+            "if not pid:\n"
+            "    open('config.json').read(); os._exit(0)\n"
+            "os.waitpid(pid, 0)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, limits)\n",
+        )
+        assert "reads" not in seen.run["source"]
+
+
+class TestWhereNothingCanBeWrittenDown:
+    def test_a_process_that_outlives_the_run(self, clone: Clone) -> None:
+        os.mkfifo(clone.path / "out/go")
+        os.mkfifo(clone.path / "out/said")
+        clone.write(
+            "main.py",
+            "import os\n"
+            "if os.fork() == 0:\n"
+            "    os.setsid(); os.close(1); os.close(2)\n"
+            "    open('out/go').read()\n"
+            "    said = 'well'\n"
+            "    try:\n"
+            "        open('config.json').read(); open('out/new', 'w').close()\n"
+            "        os.waitpid(os.fork() or os._exit(0), 0)\n"
+            "    except BaseException as error: said = repr(error)\n"
+            "    open('out/said', 'w').write(said)\n",
+        )
+        clone.run("python", "main.py")
+        (clone.path / "out/go").write_text("x")
+        assert (clone.path / "out/said").read_text() == "well"
+
+    def test_without_room(self, clone: Clone) -> None:
+        seen = python(
+            clone,
+            "import resource\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+            "open('data/a.csv').read(); open('config.json').read()\n",
+        )
+        assert "reads" not in seen.run["source"]
+
+    def test_hooks_of_the_program_that_forbid_it(self, clone: Clone) -> None:
+        seen = python(
+            clone,
+            "import sys\n"
+            "def hook(event, arguments):\n"
+            "    if event == 'open' and 'journal' in str(arguments[0]): raise PermissionError\n"
+            "sys.addaudithook(hook)\n"
+            "open('data/a.csv').read(); open('config.json').read()\n",
+        )
+        assert "reads" not in seen.run["source"]
+
+    def test_functions_that_a_program_replaces(self, clone: Clone) -> None:
+        seen = python(
+            clone,
+            "from unittest import mock\n"
+            "with mock.patch('os.open') as a, mock.patch('os.write') as b,\\\n"
+            "     mock.patch('os.close') as c, mock.patch('time.monotonic_ns') as d:\n"
+            "    open('data/a.csv').read()\n"
+            "    assert not any(each.called for each in (a, b, c, d))\n",
+        )
+        assert set(seen.inputs) == {"data/a.csv"}
+        assert seen.run["source"]["reads"] == ["main.py"]
+
+
 class TestFoldersElsewhere:
     BODY = (
         "import sys\n"
@@ -264,7 +368,7 @@ class TestProcesses:
     @pytest.mark.parametrize("option", ["-I", "-S", "-E"])
     def test_pythons_that_are_not_observed_are_said(self, clone: Clone, option: str) -> None:
         clone.write("main.py", "open('out/x', 'w')\n")
-        clone.run("python", option, "main.py")
+        clone.run("python", option, "main.py", options=["--trace=audit"])
         seen = Seen(json.loads(clone.prov("show", "--json")))
         assert seen.outputs == {}
         assert seen.trace["processes"] == 0
@@ -283,6 +387,14 @@ class TestProcesses:
         assert set(seen.inputs) == {"data/a.csv"}
         assert set(seen.outputs) == {"out/theirs"}
         assert len(seen.run["inputs"]) == 1
+
+    def test_the_processes_with_which_gitprov_hashes(self, clone: Clone) -> None:
+        for number in range(2_600):
+            clone.write(f"data/many/{number}", "")
+        body = "import gitprov\nwith gitprov.start_run() as run:\n    run.log_input('data/many')\n"
+        seen = python(clone, body)
+        assert seen.run["source"].get("reads") == ["main.py"], seen.missing
+        assert seen.trace["unseen"] == ["remote data that is not read through fsspec or pyarrow"]
 
 
 @pytest.fixture
@@ -332,6 +444,38 @@ class TestLibraries:
         assert set(seen.inputs) == {f"{address}/remote.csv", f"{address}/remote.csv?again=1"}
         [first, _] = seen.inputs.values()
         assert (first["kind"], first["seen"]) == ("remote", "observed")
+
+    def test_remote_objects_that_changed_meanwhile(
+        self, clone: Clone, address: str, tmp_path: Path
+    ) -> None:
+        pytest.importorskip("aiohttp")
+        os.utime(tmp_path / "served/remote.csv", (1_000_000_000, 1_000_000_000))
+        (tmp_path / "served/new.csv").write_text("new")
+        seen = python(
+            clone,
+            "import fsspec\n"
+            f"with fsspec.open('{address}/remote.csv') as file: file.read()\n"
+            f"with fsspec.open('{address}/new.csv') as file: file.read()\n",
+        )
+        assert seen.inputs[f"{address}/remote.csv"]["remote"]["last_modified"].startswith("2001")
+        assert "after the run" in seen.missing[f"inputs.{address}/remote.csv"]
+        assert not seen.inputs[f"{address}/new.csv"].keys() & {"remote", "size"}
+        assert "has changed" in seen.missing[f"inputs.{address}/new.csv"]
+
+    def test_secrets_are_not_written_down(self, clone: Clone) -> None:
+        pytest.importorskip("aiohttp")
+        body = (
+            "import fsspec, os, pathlib\n"
+            "uri = 'http://ada:hidden-word@127.0.0.1:9/x?X-Amz-Signature=hidden-too&part=1'\n"
+            "try: fsspec.filesystem('http').cat_file(uri)\n"
+            "except Exception: pass\n"
+            "reads = pathlib.Path(os.environ['GITPROV_JOURNAL'], 'reads')\n"
+            "pathlib.Path('out/said').write_text(''.join(f.read_text() for f in reads.iterdir()))\n"
+        )
+        python(clone, body)
+        said = (clone.path / "out/said").read_text()
+        assert "http://127.0.0.1:9/x?part=1" in said
+        assert "hidden" not in said
 
     def test_tracebacks_and_functions_are_as_ever(self, clone: Clone) -> None:
         body = (

@@ -142,7 +142,7 @@ class TestFiles:
         os.close(go)
         seen = last(clone)
         assert set(seen.outputs) == {"data/x.csv", "data/y.csv"}
-        assert seen.trace["processes"] == 2
+        assert seen.trace["processes"] == 2, seen.trace
         assert seen.trace["unseen"][0] == "a process went on after the command's end"
 
 
@@ -182,6 +182,16 @@ class TestWhereItCannotBe:
         done = clone.call(*PROV, program)
         assert done.returncode == status
         assert said in done.stderr
+
+    def test_programs_for_another_machine(self, clone: Clone) -> None:
+        clone.write("other", b"\x7fELF" + bytes(60)).chmod(0o755)
+        ends = []
+        for trace in ("off", "strace"):
+            done = clone.prov_call("run", "--quiet", f"--trace={trace}", "--", "./other")
+            lines = [line for line in done.stderr.splitlines() if "not traced" not in line]
+            ends.append((done.returncode, lines))
+        assert ends[0] == ends[1]
+        assert "another machine" in last(clone).missing["trace"]
 
     def test_scripts_that_name_no_interpreter(self, clone: Clone) -> None:
         clone.write("script", "echo ran; exit 5\n").chmod(0o755)

@@ -46,6 +46,8 @@ def assert_nothing_leaks_while_it_runs(canaries: Canaries) -> None:
     leaks = without_users_own(canaries, found)
     # The file that $GITPROV_METRICS names is the command's own; it is gone when the run has ended.
     assert [Path(place).name for place in leaks.pop("line")] == ["metrics.lines"]
+    # So are the names of files that its processes report.
+    assert {Path(place).parent.name for place in leaks.pop("output", set())} <= {"reads"}
     assert leaks == {}
     journal = "prov/journal"
     assert canaries.missing(found, journal, FROM_THE_START) == []

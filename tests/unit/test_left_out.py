@@ -50,3 +50,15 @@ def test_folders_that_hold_data(tmp_path: Path) -> None:
     assert roots("../../store/deep/*/x[0-9].csv") == [store, f"{store}/deep"]
     wide = [str(tmp_path / "here/x"), "/x", f"{tempfile.gettempdir()}/x", f"{Path.home()}/x"]
     assert roots(*wide) == [store]
+
+
+def test_users_without_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(*_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    (tmp_path / "top").mkdir()
+    (tmp_path / "store").mkdir()
+    found = data_roots(["../store", "~/x"], [], tmp_path / "top", tmp_path / "top")
+    assert str(tmp_path / "store") in found

@@ -68,13 +68,17 @@ def seen(top: Path, body: str, **env: str) -> Seen:
         ("open('a.txt').read()", ["a.txt"]),
         ("open(b'a.txt', 'rb')", ["a.txt"]),
         ("import pathlib; pathlib.Path('sub/../a.txt').read_bytes()", ["a.txt"]),
-        ("os.close(os.open('a.txt', os.O_RDONLY))", ["a.txt"]),
+        ("os.close(os.open(os.path.abspath('a.txt'), os.O_RDONLY))", ["a.txt"]),
         ("open(os.path.abspath('sub/c.txt')); open('sub//./c.txt')", ["sub/c.txt"]),
         ("os.chdir('sub'); open('c.txt'); open('../a.txt')", ["a.txt", "sub/c.txt"]),
         ("open('a.txt'); os.chdir('sub'); open('c.txt'); os.chdir('..'); open('b.txt')",
          ["a.txt", "b.txt", "sub/c.txt"]),
         ("open('link')", ["a.txt", "link"]),
         ("open('folder/c.txt')", ["folder", "sub/c.txt"]),
+        ("f = 'folder'; open(f + '/c.txt'); os.remove(f); os.symlink('.', f); open(f + '/a.txt')",
+         ["a.txt", "folder", "sub/c.txt"]),
+        ("open('link'); os.symlink('b.txt', 'new'); os.replace('new', 'link'); open('link')",
+         ["a.txt", "b.txt", "link", "new"]),
         ("open('../elsewhere/to-a')", ["a.txt", "link"]),
         ("open('../elsewhere/data')", []),
         ("open('.git/config')", []),
@@ -91,7 +95,6 @@ def seen(top: Path, body: str, **env: str) -> Seen:
         ("os.link('a.txt', 'same'); open('same')", ["a.txt", "same"]),
         ("import shutil; shutil.copyfile('a.txt', 'b.txt'); open('b.txt')", ["a.txt"]),
         ("import pkg.mod", ["b.txt", "pkg/__init__.py", "pkg/mod.py"]),
-        ("import sqlite3; sqlite3.connect('a.txt'); sqlite3.connect(':memory:')", ["a.txt"]),
         ("import tempfile, shutil; shutil.rmtree(tempfile.mkdtemp())", []),
         ("import ctypes; ctypes.CDLL(None)", []),
         ("os.listdir('.'); os.stat('a.txt')", []),
@@ -131,9 +134,12 @@ def test_names_that_are_not_utf8(top: Path) -> None:
         ("import multiprocessing as m; p = m.get_context('fork').Process(target=id); p.start()",
          "forked"),
         ("import ctypes; ctypes.CDLL('libz.so.1')", "libz.so.1"),
-        ("import sqlite3; sqlite3.connect('file:a.txt', uri=True)", "URI"),
+        ("import sqlite3; sqlite3.connect('a.txt')", "SQLite may have opened"),
+        ("import sqlite3; sqlite3.connect('file:a.txt', uri=True)", "SQLite may have opened"),
         ("os.rename('sub', 'other')", "a folder was moved"),
         ("d = os.open('sub', os.O_RDONLY); os.open('c.txt', os.O_RDONLY, dir_fd=d)",
+         "relative to another folder"),
+        ("d = os.open(os.path.abspath('sub'), 0); os.open('a.txt', os.O_CREAT, dir_fd=d)",
          "relative to another folder"),
         ("d = os.open('sub', os.O_RDONLY); os.rename('c.txt', 'd.txt', src_dir_fd=d, dst_dir_fd=d)",
          "relative to another folder"),
@@ -227,3 +233,54 @@ open("a.txt").close()
 """
     found = seen(top, body)
     assert found.gap == "a fault while observing: TypeError"
+
+
+@pytest.mark.parametrize("handler", ["def late(*_)", "def late(number, frame)"])
+@pytest.mark.parametrize("error", ["TimeoutError", "ValueError", "Late", "KeyboardInterrupt"])
+def test_what_signal_handlers_raise_arrives(top: Path, handler: str, error: str) -> None:
+    body = f"""
+import signal
+import gitprov.capture.real_paths as real
+class Late(Exception): pass
+{handler}:
+    raise {error}
+signal.signal(signal.SIGUSR1, late)
+def with_signal(function):
+    def called(*arguments):
+        found = function(*arguments)
+        if sys._getframe(1).f_globals["__name__"].startswith("gitprov."):
+            signal.raise_signal(signal.SIGUSR1)
+        return found
+    return called
+real.getcwd, count = with_signal(real.getcwd), 0
+real.stat = with_signal(real.stat)
+for name, mode in (("a.txt", "r"), ("b.txt", "w"), ("sub/c.txt", "r"), ("b.txt", "r")):
+    try:
+        open(name, mode).close()
+    except {error}:
+        count += 1
+assert count == 4, count
+real.getcwd, real.stat = os.getcwd, os.stat
+open("a.txt").close()
+"""
+    found = seen(top, body, GITPROV_OBSERVE_READS="0")  # one observer is enough
+    assert found.gap == f"a fault while observing: {error}"
+    assert "a.txt" in found.reads
+
+
+def test_functions_that_a_program_replaces_are_not_called(top: Path) -> None:
+    body = """
+from contextlib import ExitStack
+from unittest import mock
+names = [
+    "os.stat", "os.lstat", "os.readlink", "os.getcwd", "os.listdir", "os.fsdecode",
+    "os.path.isabs", "os.path.join", "os.path.split", "os.path.islink", "os.path.isdir",
+    "os.path.lexists", "os.path.exists", "time.monotonic_ns", "time.time_ns",
+]
+with ExitStack() as stack:
+    mocks = [stack.enter_context(mock.patch(name)) for name in names]
+    open("link").close(); open("folder/c.txt").close(); open("new", "w").close(); open("b.txt")
+    called = [name for name, each in zip(names, mocks) if each.call_count]
+assert not called, called
+"""
+    assert seen(top, body) == Seen(["a.txt", "b.txt", "folder", "link", "sub/c.txt"], None)

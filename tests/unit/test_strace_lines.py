@@ -248,3 +248,11 @@ def test_names_as_a_real_strace_writes_them(tmp_path: Path) -> None:
     writes = {os.fsencode(name) for name in trace.touched.writes}
     assert set(NAMES) <= reads
     assert {b"d" + name + b"/" + name for name in NAMES} <= writes
+
+
+def test_the_rest_of_a_call_without_its_process() -> None:
+    """As strace says it now and then, with -z, where another process comes between."""
+    [first] = said('22 openat(AT_FDCWD</w>, "a", O_RDONLY <unfinished ...>', ") = 3</w/a>")
+    assert (first.pid, first.name) == (22, "openat")
+    with pytest.raises(NotUnderstood):
+        said(") = 3</w/a>")

@@ -110,6 +110,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,  # Ctrl-C is for the program, which ends them
+            env=_environment(),
         )
         self._batches: SimpleQueue[Sequence[Request] | None] = SimpleQueue()
         self._sender = Thread(target=self._send, daemon=True)
@@ -140,6 +141,15 @@ class _Worker:
         with suppress(OSError):  # it has died
             for batch in iter(self._batches.get, None):
                 send(self._process.stdin, batch)  # type: ignore[arg-type]
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which nobody observes a worker: what it reads is not the program's.
+
+    What else observes programs is in PYTHONPATH as they inherit it, not as they see it.
+    """
+    ours = {name: value for name, value in os.environ.items() if name != "GITPROV_JOURNAL"}
+    return {**ours, "GITPROV_OBSERVE_READS": "0"}
 
 
 def _answers(asked: _Asked) -> Iterator[Answer]:

@@ -3,12 +3,13 @@
 Python imports this before the program, since PYTHONPATH has this folder first. It gets out of the
 way: the folder leaves `sys.path` and the program's view of its environment, which the processes
 that it starts inherit all the same, and a sitecustomize that stands behind this one is run in its
-place. Nothing of gitprov is needed but the files `reads.py` and `libraries.py` in the folder above.
+place. Nothing of gitprov is needed but a few files in the folder above: `reads.py`,
+`real_paths.py`, `argument_marks.py` and `libraries.py`.
 
 Each process has a file of its own in `<journal>/reads/`, of one tuple a line, as Python writes it:
-("program", pid, parent, argv, executable) or ("fork", pid, parent) first, then what
-`reads.Observer` tells, and ("end", whether it waited for processes) where it came to its end. The
-file `roots` beside them names the folders outside the work tree that have data of the run.
+("program", pid, parent, marks of argv, executable) or ("fork", pid, parent) first, then what
+`reads.Observer` tells; ("end", whether it waited for processes) where it came to its end. The file
+`roots` beside them names the folders outside the work tree that have data of the run.
 """
 
 import _frozen_importlib_external as importing
@@ -22,6 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# Bound now: programs, tests most of all, put functions of their own in the place of these.
+_open, _write, _close, _getpid, _getppid = os.open, os.write, os.close, os.getpid, os.getppid
+_time_ns = time.time_ns
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 # Files of libraries that read by themselves; `libraries.py` knows more of them.
 _LIBRARIES = tuple(
@@ -36,15 +40,17 @@ class _Report:
     """The file of one process. Written at once: a program may be killed."""
 
     def __init__(self, folder: str) -> None:
-        self._file = os.path.join(folder, f"{os.getpid()}-{time.time_ns()}")
+        self._file = os.path.join(folder, f"{_getpid()}-{_time_ns()}")
 
     def tell(self, *words: object) -> None:
         # Not kept open: a program may close all descriptors, and get this one for its own file.
-        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = _open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(descriptor, (ascii(words) + "\n").encode())
+            line = (ascii(words) + "\n").encode()
+            if _write(descriptor, line) < len(line):
+                raise OSError("no space is left")
         finally:
-            os.close(descriptor)
+            _close(descriptor)
 
 
 def _observe(journal: str, top: str) -> None:
@@ -54,19 +60,21 @@ def _observe(journal: str, top: str) -> None:
         return
     reports = [_Report(folder)]
 
-    def tell(*words: object) -> None:
+    mark = _part("argument_marks").mark
+
+    def tell(*words: "Any") -> None:
+        if words[0] == "start":
+            words = (*words[:2], [mark(word) for word in words[2]])
         reports[-1].tell(*words)
 
     def forked() -> None:
         with observer.paused():
             reports.append(_Report(folder))
-            tell("fork", os.getpid(), os.getppid())
+            observer.tell("fork", _getpid(), _getppid())
 
     def ended() -> None:
         with observer.paused():
-            import resource  # noqa: PLC0415 -- no program needs to wait for it
-
-            tell("end", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0)
+            observer.end(has_waited=not observer.has_started_own and _has_waited())
 
     def executed(code: "Any") -> None:
         file = getattr(code, "co_filename", "")
@@ -79,24 +87,39 @@ def _observe(journal: str, top: str) -> None:
     libraries = []  # type: list[Any]
     with open(os.path.join(folder, "roots"), "rb") as listed:
         roots = [os.fsdecode(root) for root in listed.read().split(b"\0") if root]
-    observer = _part("reads").Observer(top, tell, alone=False, roots=roots)
+    observer = _part("reads", real=_part("real_paths")).Observer(
+        top, tell, alone=False, roots=roots
+    )
     observer.listen("exec", executed)
     executable = os.path.realpath("/proc/self/exe")
     if not os.path.exists(executable):
         executable = os.path.realpath(sys.executable)
-    tell("program", os.getpid(), os.getppid(), getattr(sys, "orig_argv", []), executable)
+    argv = [mark(word) for word in getattr(sys, "orig_argv", [])]
+    tell("program", _getpid(), _getppid(), argv, executable)
     os.register_at_fork(after_in_child=forked)
     atexit.register(ended)
     observer.start()
 
 
-def _part(name: str) -> "Any":
+def _has_waited() -> bool:
+    """Say whether processes of this one have ended, however they were started."""
+    try:
+        # Late: no program needs to wait for it.
+        import resource  # noqa: PLC0415
+
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
+    except Exception:  # noqa: BLE001 -- the program may have put something in its place
+        return True
+
+
+def _part(name: str, **given: "Any") -> "Any":
     """Return a module of the folder above, which the program does not see."""
     path = os.path.join(os.path.dirname(_FOLDER), f"{name}.py")
     name = f"_gitprov_{name}"
     loader = importing.SourceFileLoader(name, path)
     module = type(sys)(name)
     module.__file__ = path
+    vars(module).update(given)
     loader.exec_module(module)
     return module
 

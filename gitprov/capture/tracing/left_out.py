@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from gitprov.capture.data.names import is_remote, local_path
@@ -52,9 +53,11 @@ def data_roots(
     these are no folders that hold everything: the home folder, that of temporary files, and what
     is above the work tree.
     """
-    wide = {Path(os.path.realpath(path)) for path in (os.sep, tempfile.gettempdir(), Path.home())}
+    wide = {Path(os.path.realpath(path)) for path in (os.sep, tempfile.gettempdir())}
+    with suppress(RuntimeError):  # some users have none
+        wide.add(Path(os.path.realpath(Path.home())))
     real_top = Path(os.path.realpath(top))
-    roots = [Path(os.path.realpath(top / Path(name).expanduser())) for name in configured]
+    roots = [Path(os.path.realpath(top / os.path.expanduser(name))) for name in configured]
     for name in declared:
         if is_remote(name):
             continue

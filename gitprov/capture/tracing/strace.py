@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitprov.capture.tracing.strace_lines import CALLS
+from gitprov.capture.tracing.strace_reader import READY
 from gitprov.capture.tracing.touched import Touched, Write
 from gitprov.errors import InputError
 from gitprov.store.git import last_line
@@ -70,6 +71,10 @@ class Strace:
             start_new_session=True,
             env={**os.environ, "GITPROV_OBSERVE_READS": "0"},
         )
+        assert self._reader.stdout  # noqa: S101 -- opened with pipes
+        # Without a reader, the command would wait for ever.
+        if self._reader.stdout.read(len(READY)) != READY:
+            raise InputError("what strace says cannot be read: the reader has not started")
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return the command that runs another one traced."""
@@ -110,13 +115,16 @@ def _require(argv: Sequence[str], env: Mapping[str, str]) -> str:
         raise InputError(
             "strace is not installed; install it with the system's packages: apt-get install strace"
         )
-    probe = subprocess.run(
-        [strace, *_OPTIONS, "-o", os.devnull, "--", "true"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=_PROBE_SECONDS,
-    )
+    try:
+        probe = subprocess.run(
+            [strace, *_OPTIONS, "-o", os.devnull, "--", "true"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=_PROBE_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InputError("strace did not end in time when it was tried") from error
     if probe.returncode != 0 or probe.stderr:
         raise InputError(
             f"strace may not trace here, or is older than 5.4 ({last_line(probe.stderr)}); a "
@@ -132,8 +140,7 @@ def _require_program(name: str, env: Mapping[str, str]) -> None:
     if program is None:
         raise InputError(f"{name} is not a program that can be started")
     try:
-        with Path(program).open("rb") as file:
-            head = file.read(_HEAD_BYTES)
+        head = _head(program)
     except OSError:  # it may be executed, and not be read
         return
     if head.startswith(_SCRIPT):
@@ -141,5 +148,17 @@ def _require_program(name: str, env: Mapping[str, str]) -> None:
         if words and os.access(words[0], os.X_OK):
             return
     elif head.startswith(_ELF):
-        return
+        if _machine(head) == _machine(_head(sys.executable)):
+            return
+        raise InputError(f"{name} is a program for another machine")
     raise InputError(f"{name} is neither a binary nor a script that names its interpreter")
+
+
+def _head(program: str) -> bytes:
+    with Path(program).open("rb") as file:
+        return file.read(_HEAD_BYTES)
+
+
+def _machine(head: bytes) -> bytes:
+    """Return for which machines a binary is: its class, byte order and architecture."""
+    return head[4:6] + head[18:20]

@@ -102,23 +102,32 @@ class Joined:
 
     def __init__(self) -> None:
         self._begun: dict[tuple[int, bytes], bytes] = {}
+        self._last: tuple[int, bytes] | None = None
 
     def take(self, line: bytes) -> Call | Ended | None:
         """Return what a line says; None where that is nothing, or not all yet.
 
         Raises NotUnderstood.
         """
-        match = _LINE.fullmatch(line.rstrip(b"\n"))
+        line = line.rstrip(b"\n")
+        match = _LINE.fullmatch(line)
         if match is None:
-            raise NotUnderstood(repr(line))
+            return self._rest(line)
         pid, text = int(match[1]), match[2]
         if text.endswith(_UNFINISHED):
             name, _, _ = text.partition(b"(")
-            self._begun[pid, name] = text.removesuffix(_UNFINISHED)
+            self._last = pid, name
+            self._begun[self._last] = text.removesuffix(_UNFINISHED)
             return None
         if resumed := _RESUMED.fullmatch(text):
             text = self._begun.pop((pid, resumed[1]), b"") + resumed[2]
         return parsed(pid, text)
+
+    def _rest(self, line: bytes) -> Call | Ended | None:
+        """Take the end of a call that strace has begun right before, and says without a process."""
+        if self._last not in self._begun or not line.startswith(b")"):
+            raise NotUnderstood(repr(line))
+        return parsed(self._last[0], self._begun.pop(self._last) + line)
 
 
 def parsed(pid: int, text: bytes) -> Call | Ended | None:

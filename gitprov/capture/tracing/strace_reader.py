@@ -8,14 +8,18 @@ tracer, the kernel would refuse their calls.
 import marshal
 import os
 import re
+import select
 import sys
 from contextlib import suppress
 
-from gitprov.capture.reads import resolved
+from gitprov.capture.real_paths import resolved
 from gitprov.capture.tracing.strace_lines import Call, Ended, Joined, NotUnderstood
 from gitprov.capture.tracing.touched import Touched, Write
 
 MAX_PATHS = 10_000
+READY = b"ready\n"
+# So many seconds after the end of gitprov, strace will not come any more.
+_PATIENCE = 10
 _COMPILED = re.compile(r"(.*/)__pycache__/([^/]+?)\.[^/.]+(?:\.opt-\d+)?\.pyc")
 _GAPS = {
     "io_uring_setup": "files may have been opened through io_uring",
@@ -225,11 +229,33 @@ def _base(place: str) -> str:
     return os.path.basename(place.rstrip(os.sep))
 
 
+def _open(pipe: str) -> int:
+    """Open the pipe before strace does, which waits for that."""
+    return os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+
+def _await(pipe: int) -> None:
+    """Wait for strace; end where it does not come, and who was to start it has gone."""
+    parent = os.getppid()
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    patience = _PATIENCE
+    while patience and not poll.poll(1000):
+        patience = patience - 1 if os.getppid() != parent else _PATIENCE
+    if not patience:
+        os._exit(0)
+    os.set_blocking(pipe, True)
+
+
 def main() -> None:
     """Read the pipe that the first argument names, and write to stdout what it says."""
     pipe, top, cwd, *roots = sys.argv[1:]
     trace = Trace(top, roots, cwd)
-    with open(pipe, "rb") as lines:
+    waiting = _open(pipe)
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
+    _await(waiting)
+    with open(waiting, "rb") as lines:
         with suppress(Exception):  # whatever happens, strace must be read
             for line in lines:
                 trace.take(line)
