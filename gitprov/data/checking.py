@@ -89,7 +89,7 @@ def _by_hints(recorded: Recorded, found: DataDifference) -> DataState:
         if hint in before and hint in after:
             same = before[hint] == after[hint]
             if same and before[hint].startswith(_WEAK):
-                continue  # it may stand for other bytes, too (RFC 9110, section 8.8.1)
+                continue  # it may stand for other bytes, too (RFC 9110, 8.8.1)
             name = hint.replace("_", " ")
             reason = f"by its {name}; it was not read" if same else f"its {name} is another one"
             return DataState(recorded, "same" if same else "changed", reason, found)
