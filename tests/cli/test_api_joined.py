@@ -341,9 +341,8 @@ run.finish()
     def test_importing_loads_what_observes_and_no_more(self, clone: Clone) -> None:
         program = "import gitprov, sys; print(sorted(m for m in sys.modules if 'gitprov' in m))"
         loaded = clone.call(sys.executable, "-c", program, check=True).stdout
-        names = (
-            "", ".capture", ".capture.own_reads", ".capture.reads", ".capture.real_paths", ".version"
-        )  # fmt: skip
+        own = ("capture", "capture.own_reads", "capture.reads", "capture.real_paths", "version")
+        names = ("", *(f".{name}" for name in own))
         assert loaded == f"{[f'gitprov{name}' for name in names]}\n"
         loaded = clone.call(sys.executable, "-c", program, GITPROV_OBSERVE_READS="0").stdout
         assert loaded == "['gitprov', 'gitprov.version']\n"
