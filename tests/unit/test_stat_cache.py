@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitprov.capture.data import stat_cache
+from gitprov.capture.data import cache_file
 from gitprov.capture.data.stat_cache import CachedFolder, StatCache
 from gitprov.capture.hashing import STAT_BYTES
 from tests.support.repositories import clean_environment
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stat_cache, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(cache_file, "_BUSY_SECONDS", 0.05)
 
 
 def stored(path: Path, folder: CachedFolder = FOLDER, name: bytes = b"/data") -> None:

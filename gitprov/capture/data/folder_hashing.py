@@ -8,7 +8,7 @@ from typing import Protocol
 from gitprov.capture.data.folder_scan import Redact, Scan, Scanner, estimated_sizes
 from gitprov.capture.data.progress import Progress
 from gitprov.capture.data.stat_cache import CachedFolder, StatCache
-from gitprov.capture.hashing import size_and_mode, sizes_and_modes, sum_of_sizes
+from gitprov.capture.hashing import sizes_and_modes, sum_of_sizes
 from gitprov.capture.hashing.worker import Answer, Request
 
 _FILES_A_REQUEST = 256
@@ -36,7 +36,7 @@ class FolderHashing:
     ) -> None:
         self._cache = cache
         self._found = found
-        self._scanner = Scanner(self._is_known, redact, follow_links=cache.follow_links)
+        self._scanner = Scanner(cache, redact)
         self._progress = progress
         # What the cache has of each folder, by its key: others may write there, too.
         self.states: dict[bytes, int] = {}
@@ -57,13 +57,11 @@ class FolderHashing:
         try:
             for found in engine.hash(self._changed(top, asked)):
                 request, folder = asked.popleft()
-                size = sum_of_sizes(found.stats)
-                if self._progress is not None:
-                    self._progress.add(size)
+                self._tell(found.stats)
                 for name, why in found.failed.items():
                     self.left_out[os.path.join(request.folder, name)] = why
                 folder.add([name for name in request.names if name not in found.failed], found)
-                unsaved += size
+                unsaved += sum_of_sizes(found.stats)
                 if folder.is_complete:
                     self._put(folder.key, folder.hashed())
                 if unsaved > _BYTES_AT_RISK:
@@ -88,11 +86,11 @@ class FolderHashing:
             self._found(scan)
             if self._progress is not None:
                 self._progress.check()
-            cached = self._cache.get(scan.key) or CachedFolder()
+            cached = scan.cached or CachedFolder()
             names, stats = _ended(scan.names), b"".join(scan.stats)
             if (cached.names, cached.stats) == (names, stats) and cached.sha256:
                 self.states[scan.key] = cached.state
-                self._tell(scan.size)
+                self._tell(stats)
                 continue
             same, changed = self._divided(scan, cached)
             requests = [
@@ -105,9 +103,6 @@ class FolderHashing:
             for request in requests:
                 asked.append((request, folder))
                 yield request
-
-    def _is_known(self, key: bytes) -> bool:
-        return self._cache.get(key) is not None
 
     def _divided(
         self, scan: Scan, cached: CachedFolder
@@ -122,14 +117,15 @@ class FolderHashing:
             before = known.get(name)
             if before is not None and before[0] == stat:
                 same[name] = before
-                self._tell(size_and_mode(stat)[0])
             else:
                 changed.append(name)
+        self._tell(b"".join([stat for stat, _ in same.values()]))
         return same, changed
 
-    def _tell(self, size: int) -> None:
+    def _tell(self, stats: bytes) -> None:
+        """Say that files are done, by their packed stats."""
         if self._progress is not None:
-            self._progress.add(size)
+            self._progress.add(sum_of_sizes(stats))
 
 
 class _Hashing:

@@ -9,9 +9,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 from gitprov.capture.data.crowd import FILE, FOLDER, LINK, Crowd, Member
+from gitprov.capture.data.stat_cache import CachedFolder, StatCache
 from gitprov.capture.hashing import pack_stat
 from gitprov.codec.listings import MAX_ITEMS
 
@@ -30,15 +31,15 @@ Redact = Callable[[Sequence[bytes]], Mapping[bytes, bytes]]
 class Scan:
     """What there is in a folder, or in a part of it: files, targets of links, names of folders.
 
-    `part` are the digits of the part, nothing where it is all of the folder. `stats` are packed,
-    those of all files or of none.
+    `part` are the digits of the part, nothing where it is all of the folder; `cached` is what it
+    was when it was looked at last. `stats` are packed, those of all files or of none.
     """
 
     path: bytes
     part: bytes | None = None
+    cached: CachedFolder | None = None
     names: list[bytes] = field(default_factory=list)
     stats: list[bytes] = field(default_factory=list)
-    size: int = 0
     links: dict[bytes, bytes] = field(default_factory=dict)
     folders: list[bytes] = field(default_factory=list)
 
@@ -47,20 +48,29 @@ class Scan:
         """What the cache knows it by: no path has a NUL."""
         return self.path if self.part is None else b"%s\0%s" % (self.path, self.part)
 
+    def add(self, member: Member, found: os.stat_result | None) -> None:
+        """Add something, a file with its stat where that was looked at."""
+        if member.kind == LINK:
+            self.links[member.name] = member.target
+        elif member.kind == FOLDER:
+            self.folders.append(member.name)
+        else:
+            self.names.append(member.name)
+            if found is not None:
+                self.stats.append(pack_stat(found))
+
 
 class Scanner:
     """Goes through folders; `left_out` says what it could not look at, and why.
 
-    `is_known` says whether the cache has something under a key.
+    What the `cache` does not know is not looked at closely.
     """
 
-    def __init__(
-        self, is_known: Callable[[bytes], bool], redact: Redact | None, *, follow_links: bool
-    ) -> None:
+    def __init__(self, cache: StatCache, redact: Redact | None) -> None:
         self.left_out: dict[bytes, str] = {}
-        self._is_known = is_known
+        self._cache = cache
         self._redact = redact
-        self._follow = follow_links
+        self._follow = cache.follow_links
         self._followed: set[tuple[int, int]] = set()
 
     def scans(self, top: bytes) -> Iterator[Scan]:
@@ -99,20 +109,26 @@ class Scanner:
     def _whole(
         self, path: bytes, entries: list[os.DirEntry[bytes]], above: frozenset[tuple[int, int]]
     ) -> Scan:
-        scan = Scan(path)
-        closely = self._follow or self._is_known(path)
-        for entry in sorted(entries, key=_by_name):
-            member = self._member(entry, above)
-            if member is None:
-                continue
+        scan = Scan(path, cached=self._cache.get(path))
+        closely = self._follow or scan.cached is not None
+        entries.sort(key=_by_name)
+        for entry in entries:
             found = None
-            if closely and member.kind == FILE:
-                try:
-                    found = entry.stat(follow_symlinks=self._follow)
-                except OSError as error:
+            try:
+                if closely:
+                    found = entry.stat(follow_symlinks=False)
+                    if S_ISREG(found.st_mode) and entry.name != _GIT:  # as nearly all are
+                        scan.names.append(entry.name)
+                        scan.stats.append(pack_stat(found))
+                        continue
+                    found = entry.stat() if self._follow and S_ISLNK(found.st_mode) else None
+            except OSError as error:
+                # A link to nothing is a link.
+                if not entry.is_symlink():
                     self.left_out[entry.path] = error.strerror or str(error)
                     continue
-            _take(member, scan, found)
+            if (member := self._member(entry, above)) is not None:
+                scan.add(member, found)
         return scan
 
     def _add(
@@ -134,7 +150,8 @@ class Scanner:
     def _parts(self, path: bytes, crowd: Crowd) -> Iterator[Scan]:
         for part, members in crowd.parts():
             scan = Scan(path, part)
-            closely = self._follow or self._is_known(scan.key)
+            scan.cached = self._cache.get(scan.key)
+            closely = self._follow or scan.cached is not None
             for member in members:
                 found = None
                 if closely and member.kind == FILE:
@@ -144,7 +161,7 @@ class Scanner:
                     except OSError as error:
                         self.left_out[place] = error.strerror or str(error)
                         continue
-                _take(member, scan, found)
+                scan.add(member, found)
             yield scan
 
     def _member(
@@ -182,18 +199,6 @@ class Scanner:
             return False
         self._followed.add(place)
         return True
-
-
-def _take(member: Member, scan: Scan, found: os.stat_result | None) -> None:
-    if member.kind == FILE:
-        scan.names.append(member.name)
-        if found is not None:
-            scan.stats.append(pack_stat(found))
-            scan.size += found.st_size
-    elif member.kind == LINK:
-        scan.links[member.name] = member.target
-    else:
-        scan.folders.append(member.name)
 
 
 def estimated_sizes(folder: bytes, names: Sequence[bytes]) -> dict[bytes, int]:

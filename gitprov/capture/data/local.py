@@ -203,13 +203,12 @@ class LocalCapture:
 
     def _without_secrets(self, names: Sequence[bytes]) -> Mapping[bytes, bytes]:
         assert self._redactor is not None  # noqa: S101 -- else this is not asked for
-        texts = [os.fsdecode(name) for name in names]
         # All at once: there may be a million.
-        if not self._redactor.find("\n".join(texts), remember=False):
+        if not self._redactor.find(os.fsdecode(b"\n".join(names)), remember=False):
             return {}
         said = {
-            name: os.fsencode(self._redactor.text(text, self._place, remember=False))
-            for name, text in zip(names, texts, strict=True)
+            name: os.fsencode(self._redactor.text(os.fsdecode(name), self._place, remember=False))
+            for name in names
         }
         return {name: redacted for name, redacted in said.items() if redacted != name}
 

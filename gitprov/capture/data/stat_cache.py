@@ -14,18 +14,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from gitprov.capture.data.cache_file import open_cache
 from gitprov.capture.hashing import STAT_BYTES
 from gitprov.capture.hashing.algorithms import width
 
-_SCHEMA = """
-CREATE TABLE folders (
+_TABLE = """
     path BLOB PRIMARY KEY, names BLOB NOT NULL, stats BLOB NOT NULL, digests BLOB NOT NULL,
     below BLOB NOT NULL, sha256 BLOB, tree TEXT, size INTEGER, files INTEGER,
     checksum INTEGER NOT NULL
-) WITHOUT ROWID
 """
 _VERSION = 2
-_BUSY_SECONDS = 5
 _ROWS_AT_ONCE = 200
 _BYTES_AT_ONCE = 4 << 20
 
@@ -96,7 +94,7 @@ class StatCache:
         if not self._is_open:
             self._is_open = True
             with suppress(sqlite3.Error, OSError):
-                self._opened = _opened(self._path)
+                self._opened = open_cache(self._path, "folders", _TABLE, _VERSION)
         return self._opened
 
     def get(self, path: bytes) -> CachedFolder | None:
@@ -176,30 +174,3 @@ def _checksum(key: bytes, folder: CachedFolder) -> int:
 
 def _pieces(data: bytes, length: int) -> Iterator[bytes]:
     return (data[start : start + length] for start in range(0, len(data), length))
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(exist_ok=True)
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
-    try:
-        if _version(connection) != _VERSION:
-            with connection:
-                # Another may have come first, and what it has written stays.
-                connection.execute("BEGIN IMMEDIATE")
-                if _version(connection) != _VERSION:
-                    connection.execute("DROP TABLE IF EXISTS folders")
-                    connection.execute(_SCHEMA)
-                    connection.execute(f"PRAGMA user_version = {_VERSION}")
-    except sqlite3.OperationalError:  # in use, or on a full disk
-        connection.close()
-        raise
-    except sqlite3.DatabaseError:
-        connection.close()
-        path.unlink()
-        return _opened(path)
-    return connection
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)

@@ -119,8 +119,6 @@ class _Capture:
         return Captured(self._object(found, digests))
 
     def _tree(self, top: Said) -> Captured:
-        algorithms = dict.fromkeys((SHA256, *self._algorithms))  # a listing needs sha256
-        self._algorithms = tuple(algorithms)
         objects = self._listings.new_listing()
         try:
             with Spool(self._algorithms) as spool:

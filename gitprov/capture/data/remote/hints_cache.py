@@ -13,16 +13,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from gitprov.capture.data.cache_file import open_cache
 from gitprov.capture.data.remote.said import Said
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS objects (
+_TABLE = """
     uri BLOB NOT NULL, algorithms TEXT NOT NULL, size INTEGER, remote TEXT NOT NULL,
     digests BLOB NOT NULL, PRIMARY KEY (uri, algorithms)
-) WITHOUT ROWID;
 """
 _VERSION = 2
-_BUSY_SECONDS = 5
 # What an interruption costs at most.
 _ROWS_AT_ONCE = 500
 _SAVE_SECONDS = 1.0
@@ -38,7 +36,7 @@ class HintsCache:
         self._saved = time.monotonic()
         self._connection: sqlite3.Connection | None = None
         with suppress(sqlite3.Error, OSError):
-            self._connection = _opened(path)
+            self._connection = open_cache(path, "objects", _TABLE, _VERSION)
 
     def get(self, uri: str, algorithms: Sequence[str], now: Said) -> bytes | None:
         """Return the digests of an object, one after the other, if it is what it was."""
@@ -82,22 +80,3 @@ class HintsCache:
 def _key(uri: str) -> bytes:
     """Return the bytes of a URI: names in stores need not be text."""
     return uri.encode("utf-8", "surrogateescape")
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
-    try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version != _VERSION:
-            connection.execute("DROP TABLE IF EXISTS objects")
-            connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
-    except sqlite3.OperationalError:  # in use, or not to be written
-        connection.close()
-        raise
-    except sqlite3.DatabaseError:
-        connection.close()
-        path.unlink()
-        return _opened(path)
-    return connection
