@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -451,6 +452,8 @@ class TestLibraries:
         pytest.importorskip("aiohttp")
         os.utime(tmp_path / "served/remote.csv", (1_000_000_000, 1_000_000_000))
         (tmp_path / "served/new.csv").write_text("new")
+        later = time.time() + 60
+        os.utime(tmp_path / "served/new.csv", (later, later))
         seen = python(
             clone,
             "import fsspec\n"

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.support.servers import program, serving
+from tests.support.servers import program, serving, sshd
 
 _KEY, _SECRET = "ada-key", "ada-secret-of-the-tests"
 _WEED_IDENTITIES = f"""
@@ -72,30 +71,28 @@ def seaweedfs_server() -> Iterator[Any]:
                 "-s3.port.iceberg=0", "-s3.port.lance=0", *own_ports,
             ]  # fmt: skip
 
-        port = stack.enter_context(serving(command, patience=60, end=signal.SIGKILL))
-        client = stack.enter_context(_s3_at(port))
-        _await_writes(client)
-        yield client
+        port = stack.enter_context(
+            serving(command, patience=60, end=signal.SIGKILL, works=_takes_objects)
+        )
+        yield stack.enter_context(_s3_at(port))
 
 
-def _await_writes(client: Any) -> None:
-    """Wait until objects can be written: the parts of SeaweedFS find each other only later."""
+def _takes_objects(port: int) -> bool:
+    """Say whether objects can be written: the parts of SeaweedFS find each other only later."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    end = time.monotonic() + 60
-    while True:
+    with _s3_at(port, attempts=1) as client:
         try:
             client.create_bucket(Bucket="first")
             client.put_object(Bucket="first", Key="key", Body=b"data")
         except (BotoCoreError, ClientError):
-            assert time.monotonic() < end
             time.sleep(0.1)
-        else:
-            return
+            return False
+    return True
 
 
 @contextmanager
-def _s3_at(port: int) -> Iterator[Any]:
+def _s3_at(port: int, *, attempts: int = 10) -> Iterator[Any]:
     import boto3
     from botocore.config import Config
 
@@ -110,7 +107,7 @@ def _s3_at(port: int) -> Iterator[Any]:
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-        retries = Config(retries={"max_attempts": 10, "mode": "standard"})
+        retries = Config(retries={"total_max_attempts": attempts, "mode": "standard"})
         client = boto3.client("s3", config=retries)
         try:
             yield client
@@ -145,40 +142,11 @@ def sftp_server() -> Iterator[str]:
     """Serve all files over SFTP, to who has the key; yields the URL above them."""
     from fsspec.config import conf
 
-    with TemporaryDirectory() as made:
-        own = Path(made).resolve()
-        for key in ("host", "client"):
-            arguments = ("-q", "-t", "ed25519", "-N", "", "-f", str(own / key))
-            subprocess.run(["ssh-keygen", *arguments], check=True, stdin=subprocess.DEVNULL)
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists, where it is root
-        config = own / "sshd_config"
-        config.write_text(_SSHD.format(own=own))
-
-        def command(port: int) -> list[str]:
-            return [program("sshd"), "-D", "-f", str(config), "-p", str(port)]
-
-        with serving(command) as port, pytest.MonkeyPatch.context() as patch:
-            known = own / "known_hosts"
-            known.write_text(f"[127.0.0.1]:{port} {(own / 'host.pub').read_text()}")
-            options = {"client_keys": [str(own / "client")], "known_hosts": str(known)}
-            patch.setitem(conf, "sftp", options)
-            patch.setitem(conf, "ssh", options)
-            yield f"sftp://127.0.0.1:{port}"
-
-
-_SSHD = """
-ListenAddress 127.0.0.1
-HostKey {own}/host
-AuthorizedKeysFile {own}/client.pub
-StrictModes no
-UsePAM no
-PermitRootLogin yes
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PidFile none
-Subsystem sftp internal-sftp
-"""
+    with sshd("Subsystem sftp internal-sftp") as (port, own), pytest.MonkeyPatch.context() as patch:
+        options = {"client_keys": [str(own / "client")], "known_hosts": str(own / "known_hosts")}
+        patch.setitem(conf, "sftp", options)
+        patch.setitem(conf, "ssh", options)
+        yield f"sftp://127.0.0.1:{port}"
 
 
 @dataclass

@@ -79,11 +79,8 @@ def web_server(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def ssh_server(folder: Path) -> Iterator[str]:
-    """Serve the repositories below `folder` over SSH, to who has the key; yields the URL above.
-
-    GIT_SSH_COMMAND is set meanwhile: a client with that key, without agent and configuration.
-    """
+def sshd(settings: str) -> Iterator[tuple[int, Path]]:
+    """Run sshd for who has the key; yields its port, and a folder with `client`, `known_hosts`."""
     with TemporaryDirectory() as made:
         own = Path(made).resolve()
         for key in ("host", "client"):
@@ -92,17 +89,27 @@ def ssh_server(folder: Path) -> Iterator[str]:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists, where it is root
         config, known = own / "sshd_config", own / "known_hosts"
-        config.write_text(_SSHD.format(own=own))
+        config.write_text((_SSHD + settings).format(own=own))
 
         def command(port: int) -> list[str]:
             known.write_text(f"[127.0.0.1]:{port} {(own / 'host.pub').read_text()}")
             # The path must be absolute: sshd starts itself again for each connection.
             return [program("sshd"), "-D", "-f", str(config), "-p", str(port)]
 
-        with serving(command) as port, pytest.MonkeyPatch.context() as patch:
-            options = f"-i {own}/client -o IdentityAgent=none -o UserKnownHostsFile={known}"
-            patch.setenv("GIT_SSH_COMMAND", f"ssh -F none -o BatchMode=yes {options}")
-            yield f"ssh://127.0.0.1:{port}{folder}"
+        with serving(command) as port:
+            yield port, own
+
+
+@contextmanager
+def ssh_server(folder: Path) -> Iterator[str]:
+    """Serve the repositories below `folder` over SSH, to who has the key; yields the URL above.
+
+    GIT_SSH_COMMAND is set meanwhile: a client with that key, without agent and configuration.
+    """
+    with sshd(_FOR_GIT) as (port, own), pytest.MonkeyPatch.context() as patch:
+        options = f"-i {own}/client -o IdentityAgent=none -o UserKnownHostsFile={own}/known_hosts"
+        patch.setenv("GIT_SSH_COMMAND", f"ssh -F none -o BatchMode=yes {options}")
+        yield f"ssh://127.0.0.1:{port}{folder}"
 
 
 _LIGHTTPD = """
@@ -134,6 +141,8 @@ PermitRootLogin yes
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PidFile none
+"""
+_FOR_GIT = """
 AcceptEnv GIT_PROTOCOL
 SetEnv GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 """
@@ -228,8 +237,12 @@ def serving(
     *,
     patience: float = _START_SECONDS,
     end: signal.Signals = signal.SIGTERM,
+    works: Callable[[int], bool] = lambda _: True,
 ) -> Iterator[int]:
-    """Run a server on a free port, which may be taken before it has it; yields the port."""
+    """Run a server on a free port, which may be taken before it has it; yields the port.
+
+    `works` says whether one that listens does its work by now.
+    """
     for _ in range(_ATTEMPTS):
         port = _free_port()
         process = subprocess.Popen(
@@ -240,7 +253,7 @@ def serving(
             stderr=subprocess.DEVNULL,
         )
         try:
-            if _answers(port, process, patience):
+            if _answers(port, process, patience, works):
                 yield port
                 return
         finally:
@@ -273,13 +286,19 @@ def _free_port() -> int:
         return port
 
 
-def _answers(port: int, process: subprocess.Popen[bytes], patience: float) -> bool:
-    """Wait until somebody listens; say whether it is still our process that does."""
+def _answers(
+    port: int,
+    process: subprocess.Popen[bytes],
+    patience: float,
+    works: Callable[[int], bool],
+) -> bool:
+    """Wait until somebody listens and works; say whether it is still our process that does."""
     end = time.monotonic() + patience
     while process.poll() is None and time.monotonic() < end:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             # Somebody else may have taken the port, and ours be about to give up.
             time.sleep(0.02)
-            return process.poll() is None
+            if works(port):
+                return process.poll() is None
         time.sleep(0.01)
     return False

@@ -30,7 +30,9 @@ def captures(tmp_path: Path) -> Captures:
 
 @pytest.fixture
 def memory() -> Iterator[fsspec.AbstractFileSystem]:
+    """The one filesystem in memory that this process has, without what others left there."""
     fs = fsspec.filesystem("memory")
+    fs.rm("/", recursive=True)
     yield fs
     fs.rm("/", recursive=True)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gitprov.capture.environment import CapturedEnvironment, capture_environment
+from gitprov.capture.environments import CapturedEnvironment, capture_environment
 from gitprov.capture.url_credentials import without_credentials
 
 BACKEND = """
@@ -305,7 +305,7 @@ def test_the_system_names_no_host(world: World) -> None:
     assert system["os"] == kernel.sysname
     assert system["kernel"] == kernel.release
     assert system["machine"] == kernel.machine
-    assert set(system) <= {"os", "kernel", "machine", "libc", "distribution"}
+    assert set(system) <= {"schema", "os", "kernel", "machine", "libc", "distribution"}
     assert captured.platform.startswith(f"{kernel.sysname}-")
     assert kernel.machine in captured.platform
 
@@ -376,7 +376,7 @@ def test_modules_of_the_project_are_not_run(world: World) -> None:
 def test_a_hanging_interpreter_is_given_up(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitprov.capture.environment.probe.TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("gitprov.capture.environments.probe.TIMEOUT_SECONDS", 0.3)
     python = tmp_path / "python3"
     python.write_text("#!/bin/sh\nsleep 30\n")  # the child of the shell keeps the pipe open
     python.chmod(0o755)

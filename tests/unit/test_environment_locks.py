@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gitprov.capture.environment import CapturedEnvironment, capture_environment
-from gitprov.capture.environment.lock_files import MAX_LOCK_BYTES
+from gitprov.capture.environments import CapturedEnvironment, capture_environment
+from gitprov.capture.environments.lock_files import MAX_LOCK_BYTES
 
 
 @pytest.fixture
