@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gitprov.capture.command_line import command_of
-from gitprov.capture.environment import capture_environment
-from gitprov.capture.environment.without_secrets import without_secrets
+from gitprov.capture.environments import capture_environment
+from gitprov.capture.environments.without_secrets import without_secrets
 from gitprov.capture.secrets.files import ContentCheck, FileCheck
 from gitprov.capture.secrets.redaction import redactor_for
 from gitprov.capture.secrets.unpublished import FoundSecret

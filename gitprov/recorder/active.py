@@ -10,8 +10,8 @@ from pathlib import Path
 from gitprov.capture.command_line import command_of
 from gitprov.capture.data import CapturedData, capture_data
 from gitprov.capture.data.options import DataOptions, with_digests
-from gitprov.capture.environment import capture_environment
-from gitprov.capture.environment.without_secrets import without_secrets
+from gitprov.capture.environments import capture_environment
+from gitprov.capture.environments.without_secrets import without_secrets
 from gitprov.capture.hardware import capture_hardware
 from gitprov.capture.reported import scalar
 from gitprov.capture.secrets.redaction import Redactor, redactor_for

@@ -3,14 +3,14 @@
 Holds no host name and no build time of the kernel, which tell nothing about results.
 """
 
-import json
 import os
 import re
 import shlex
 from pathlib import Path
 from typing import Any
 
-from gitprov.capture.environment.kind import Findings, Request
+from gitprov.capture.environments.kind import Findings, Request
+from gitprov.codec.environment_files import SYSTEM, text
 
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 _MACOS_VERSION = "System/Library/CoreServices/SystemVersion.plist"
@@ -40,9 +40,8 @@ def describe(root: Path) -> Findings:
         document["distribution"] = distribution
     else:
         missing["environment.system.distribution"] = "the system has no os-release file"
-    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
     return Findings(
-        files={"system.json": text.encode()},
+        files={SYSTEM: text("system.1", document)},
         platform=_platform(kernel, libc),
         missing=missing,
     )

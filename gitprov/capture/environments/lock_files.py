@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitprov.capture.environment.kind import Findings, Request
+from gitprov.capture.environments.kind import Findings, Request
 
 MAX_LOCK_BYTES = 8 << 20
 

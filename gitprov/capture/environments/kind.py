@@ -1,7 +1,7 @@
 """What a kind of environment is: from a command about to run to the files that describe its world.
 
 A kind is one module with one function `capture`, and one line in the table of
-`gitprov.capture.environment`. It must give equal bytes for equal environments: sorted, without
+`gitprov.capture.environments`. It must give equal bytes for equal environments: sorted, without
 times, host names or folders made for this run. What it cannot learn goes into `missing`, under
 the field's name, with a reason in words; it never fails a run.
 """

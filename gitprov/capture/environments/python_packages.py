@@ -7,19 +7,18 @@ in its time stamp, nothing is kept.
 """
 
 import hashlib
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from gitprov.capture.environment.cache import Cache
-from gitprov.capture.environment.distributions import Entry, read, scan
-from gitprov.capture.environment.interpreter import Interpreter, find_interpreter
-from gitprov.capture.environment.kind import Findings, Request
-from gitprov.capture.environment.probe import Answer, ProbeError, ask
-from gitprov.capture.environment.probe_key import probe_key
+from gitprov.capture.environments.cache import Cache
+from gitprov.capture.environments.distributions import Entry, read, scan
+from gitprov.capture.environments.interpreter import Interpreter, find_interpreter
+from gitprov.capture.environments.kind import Findings, Request
+from gitprov.capture.environments.probe import Answer, ProbeError, ask
+from gitprov.capture.environments.probe_key import probe_key
+from gitprov.codec.environment_files import PACKAGES, text
 
 _RACY_NS = 2_000_000_000  # coarser than the time stamps of any filesystem in use
 _IMPLEMENTATIONS = {"cpython": "CPython", "graalpy": "GraalPy", "pypy": "PyPy"}
@@ -37,7 +36,7 @@ def capture(request: Request, /) -> Findings:
     except ProbeError as error:
         return Findings(missing=missing | {_ABSENT: str(error)})
     return Findings(
-        files={"packages.json": listing.encode()},
+        files={PACKAGES: listing.encode()},
         python=_title(answer),
         missing=missing,
     )
@@ -84,7 +83,7 @@ def _fingerprint(entries: Sequence[Entry]) -> str:
 
 
 def _document(answer: Answer, entries: Sequence[Entry]) -> str:
-    """Return the text of packages.json, with one line a package so that git's diffs are short."""
+    """Return the text of packages.json."""
     on_path = set(answer.folders)
     packages, broken = read(entry for entry in entries if entry.folder in on_path)
     interpreter = {
@@ -97,21 +96,12 @@ def _document(answer: Answer, entries: Sequence[Entry]) -> str:
         "kind": _kind(Path(answer.prefix)),
         "platform": answer.platform,
     }
-    facts = json.dumps({k: v for k, v in interpreter.items() if v}, indent=1, sort_keys=True)
-    return (
-        "{\n"
-        f' "broken": {_rows(broken)},\n'
-        f' "interpreter": {facts.replace(chr(10), chr(10) + " ")},\n'
-        f' "packages": {_rows(packages)}\n'
-        "}\n"
-    )
-
-
-def _rows(items: Sequence[Mapping[str, Any]]) -> str:
-    if not items:
-        return "[]"
-    rows = ",\n".join("  " + json.dumps(item, sort_keys=True) for item in items)
-    return f"[\n{rows}\n ]"
+    document = {
+        "broken": broken,
+        "interpreter": {name: value for name, value in interpreter.items() if value},
+        "packages": packages,
+    }
+    return text("packages.1", document).decode()
 
 
 def _kind(prefix: Path) -> str:

@@ -5,7 +5,7 @@ A lock file is kept byte for byte or not at all; what gitprov has written itself
 
 from dataclasses import replace
 
-from gitprov.capture.environment import CapturedEnvironment
+from gitprov.capture.environments import CapturedEnvironment
 from gitprov.capture.secrets.redaction import Redactor
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitprov.capture.environment import lock_files, python_packages, system
-from gitprov.capture.environment.kind import Findings, Kind, Request
+from gitprov.capture.environments import lock_files, python_packages, system
+from gitprov.capture.environments.kind import Findings, Kind, Request
 
 KINDS: Mapping[str, Kind] = {
     "packages": python_packages.capture,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitprov.capture.environment.shebang import HEAD_BYTES, is_python, python_of
+from gitprov.capture.environments.shebang import HEAD_BYTES, is_python, python_of
 
 _OPTIONS_OF_PATH = "EISs"  # change where modules are looked for
 _OPTIONS_WITH_VALUE = "WX"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitprov.capture.environment.interpreter import Interpreter
+from gitprov.capture.environments.interpreter import Interpreter
 
 TIMEOUT_SECONDS = 20.0
 

@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gitprov.capture.environment.interpreter import Interpreter
-from gitprov.capture.environment.shebang import is_python
+from gitprov.capture.environments.interpreter import Interpreter
+from gitprov.capture.environments.shebang import is_python
 
-_VERSION = 1  # raise it when the probe or the listing changes: older answers are then ignored
+_VERSION = 2  # raise it when the probe or the listing changes: older answers are then ignored
 _VARIABLES = (
     "HOME",
     "PYTHONHOME",
