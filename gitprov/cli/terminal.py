@@ -4,8 +4,9 @@ import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -41,6 +42,33 @@ def verb() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+
+
+class VerbGroup:
+    """Verbs under a verb, as in `git prov data status`: the module of the one that is called loads.
+
+    `about` says what they are for; `modules` have a function `register(app)` that adds their verbs.
+    """
+
+    def __init__(self, about: Callable[[], None], modules: Mapping[str, Sequence[str]]) -> None:
+        self._about = about
+        self._modules = modules
+
+    def __call__(self, args: Sequence[str], **options: Any) -> object:
+        """Run the verb that the first argument names, as a typer application does."""
+        named = [module for module, verbs in self._modules.items() if set(args[:1]) & set(verbs)]
+        return self._with(named or self._modules)(args=args, **options)
+
+    def whole(self) -> typer.Typer:
+        """Return the application with all of its verbs."""
+        return self._with(self._modules)
+
+    def _with(self, modules: Iterable[str]) -> typer.Typer:
+        app = verb()
+        app.callback()(self._about)
+        for module in modules:
+            import_module(module).register(app)
+        return app
 
 
 def say(message: str) -> None:

@@ -1,17 +1,29 @@
-"""The files that gitprov writes beside lock files into an environment: as text, and read again.
+"""What the files of an environment say: the documents of `gitprov.codec.environment_text`, read.
 
-Each is JSON in a form of its own: equal facts give equal bytes, and a line holds one package, so
-that git's diffs are short. `schema` names the kind of document and its version; documents that lack
-it are of version 1. Readers know every version that was ever written. Specification: section 4.4.
+Documents without a `schema` are of version 1. Readers know every version that was ever written.
+Specification: section 4.4.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gitprov.codec.canonical import Document
-from gitprov.codec.documents import from_document, to_document
+from gitprov.codec.documents import from_document
+from gitprov.codec.environment_text import (
+    AGREEMENT,
+    CONDA,
+    CONTAINER,
+    EDITABLES,
+    INTERPRETERS,
+    LANGUAGES,
+    LINEAR_ALGEBRA,
+    MACHINE,
+    PACKAGES,
+    SYSTEM,
+    SYSTEM_PACKAGES,
+)
 from gitprov.errors import MalformedRecord
 from gitprov.model.environment import (
     Broken,
@@ -31,26 +43,6 @@ from gitprov.model.environment import (
 )
 
 T = TypeVar("T")
-
-PACKAGES, SYSTEM = "packages.json", "system.json"
-EDITABLES, CONDA, MACHINE = "editables.json", "conda.json", "machine.json"
-LINEAR_ALGEBRA, CONTAINER = "linear-algebra.json", "container.json"
-SYSTEM_PACKAGES, AGREEMENT = "system-packages.json", "agreement.json"
-LANGUAGES = {"r.json": "R", "julia.json": "Julia"}
-# Pythons that a run started besides: each has its own packages.json in a folder here.
-INTERPRETERS = "interpreters"
-
-
-def text(kind: str, document: Mapping[str, Any]) -> bytes:
-    """Return the text of a document of kind `packages.1` and the like: one item a line."""
-    whole = {"schema": kind, **document}
-    lines = [f" {_json(key)}: {_value(whole[key])}" for key in sorted(whole)]
-    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
-
-
-def text_of(kind: str, record: Any) -> bytes:
-    """Return the text of a dataclass of the model."""
-    return text(kind, to_document(record))
 
 
 def read_environment(files: Mapping[str, bytes], locks: Collection[str]) -> Environment:
@@ -74,19 +66,6 @@ def read_environment(files: Mapping[str, bytes], locks: Collection[str]) -> Envi
         elif name == PACKAGES and folder.startswith(f"{INTERPRETERS}/"):
             others[folder.removeprefix(f"{INTERPRETERS}/")] = _python(path, data)
     return Environment(**found, others=others, languages=languages)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str) and value:
-        rows = ",\n".join(f"  {_json(item)}" for item in value)
-        return f"[\n{rows}\n ]"
-    if isinstance(value, Mapping) and value:
-        return json.dumps(value, indent=1, sort_keys=True).replace("\n", "\n ")
-    return _json(value)
 
 
 def _document(kind: str, path: str, data: bytes) -> Document:

@@ -18,7 +18,7 @@ from gitprov.capture.environments.interpreter import Interpreter, find_interpret
 from gitprov.capture.environments.kind import Findings, Request
 from gitprov.capture.environments.probe import Answer, ProbeError, ask
 from gitprov.capture.environments.probe_key import probe_key
-from gitprov.codec.environment_files import PACKAGES, text
+from gitprov.codec.environment_text import PACKAGES, text
 
 _RACY_NS = 2_000_000_000  # coarser than the time stamps of any filesystem in use
 _IMPLEMENTATIONS = {"cpython": "CPython", "graalpy": "GraalPy", "pypy": "PyPy"}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gitprov.capture.environments.kind import Findings, Request
-from gitprov.codec.environment_files import SYSTEM, text
+from gitprov.codec.environment_text import SYSTEM, text
 
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 _MACOS_VERSION = "System/Library/CoreServices/SystemVersion.plist"

@@ -1,12 +1,8 @@
 """`git prov data`: what data was when runs read or wrote it, and what has become of it."""
 
-from gitprov.cli.data import checking, comparing, listing, snapshot
-from gitprov.cli.terminal import verb
-
-app = verb()
+from gitprov.cli.terminal import VerbGroup
 
 
-@app.callback()
 def data() -> None:
     """Record data, and compare what was recorded with what is there.
 
@@ -15,5 +11,12 @@ def data() -> None:
     """
 
 
-for module in (snapshot, checking, comparing, listing):
-    module.register(app)
+app = VerbGroup(
+    data,
+    {
+        "gitprov.cli.data.snapshot": ("snapshot",),
+        "gitprov.cli.data.checking": ("status", "verify", "get"),
+        "gitprov.cli.data.comparing": ("diff",),
+        "gitprov.cli.data.listing": ("ls", "log"),
+    },
+)

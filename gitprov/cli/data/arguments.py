@@ -1,12 +1,9 @@
-"""Options and arguments that several of the verbs on data have."""
+"""What the arguments of verbs on data name."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from gitprov.capture.data.options import DataOptions
 from gitprov.cli.finding import find_run
@@ -19,26 +16,6 @@ from gitprov.index.history import History
 from gitprov.model.run import Run
 from gitprov.model.wording import digest_text, encodable, place_text, printable
 from gitprov.store.store import Store
-
-Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="RUN:NAME, or a path or URI as it is now.")
-]
-Verify = Annotated[
-    bool, typer.Option("--verify", help="Read everything again, whatever is known of it.")
-]
-Engine = Annotated[
-    str | None,
-    typer.Option("--engine", metavar="URI", help="Hash on a Dask cluster: dask://HOST:PORT."),
-]
-FollowLinks = Annotated[
-    bool, typer.Option("--follow-links", help="Record what links lead to, not what they say.")
-]
-HintOnly = Annotated[
-    bool,
-    typer.Option(
-        "--hint-only", help="Do not read remote objects: record what their store says, no digest."
-    ),
-]
 
 
 class Names:

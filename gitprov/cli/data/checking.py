@@ -8,7 +8,8 @@ import typer
 
 from gitprov.capture.data.options import DataOptions
 from gitprov.cli.catching_up import current_store
-from gitprov.cli.data.arguments import Engine, Names, Verify, names_in
+from gitprov.cli.data.arguments import Names, names_in
+from gitprov.cli.data.options import Engine, Verify
 from gitprov.cli.terminal import Json, say, style_for
 from gitprov.data.checking import DataState, check
 from gitprov.data.comparison import KINDS

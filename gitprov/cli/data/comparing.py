@@ -7,7 +7,8 @@ import typer
 
 from gitprov.capture.data.options import DataOptions
 from gitprov.cli.catching_up import current_store
-from gitprov.cli.data.arguments import Data, Engine, Verify, names_in
+from gitprov.cli.data.arguments import names_in
+from gitprov.cli.data.options import Data, Engine, Verify
 from gitprov.cli.terminal import Json, paged, say, style_for
 from gitprov.data.comparison import KINDS, DataDifference, compare
 from gitprov.data.content import DataContent

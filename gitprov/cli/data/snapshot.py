@@ -9,7 +9,7 @@ import typer
 
 from gitprov.capture.data.options import DataOptions
 from gitprov.cli.catching_up import current_store, warn
-from gitprov.cli.data.arguments import Engine, FollowLinks, HintOnly, Verify
+from gitprov.cli.data.options import Engine, FollowLinks, HintOnly, Verify
 from gitprov.cli.progress import data_bar
 from gitprov.cli.terminal import Json, say
 from gitprov.codec.documents import to_document
