@@ -1,0 +1,1 @@
+"""What gitprov knows, in the formats of others: for installers, auditors and builders."""
