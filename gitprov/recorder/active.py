@@ -234,6 +234,7 @@ def _capture_environment(
         digest=environment_digest(captured.files),
         python=captured.python,
         platform=captured.platform,
+        container=captured.container,
         locks=captured.locks,
     )
     manifest["environment"] = to_document(summary)

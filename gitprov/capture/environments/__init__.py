@@ -1,11 +1,12 @@
 """The environment of a run, as native files: what was installed, on what, locked by what.
 
 Equal environments give equal bytes, so that git stores them once. A new kind is a module with a
-`capture` function (see `kind`) and one line in `KINDS`.
+`capture` function (see `kind`) and one line in `KINDS`. They are asked in the order of the table,
+and later ones may build on the files of those before.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitprov.capture.environments import lock_files, python_packages, system
@@ -27,6 +28,7 @@ class CapturedEnvironment:
     platform: str
     locks: tuple[str, ...]
     missing: Mapping[str, str]
+    container: str | None = None
 
 
 def capture_environment(
@@ -36,11 +38,13 @@ def capture_environment(
     top: Path | None,
     env: Mapping[str, str],
     cache: Path | None,
+    system_packages: bool = False,
 ) -> CapturedEnvironment:
     """Return the environment that `argv` would run in, started in `cwd` with `env`.
 
     Never raises for what the machine holds: what cannot be read is named in `missing`. `cache`
-    is a folder for answers that are costly to get again, made when needed.
+    is a folder for answers that are costly to get again, made when needed. Packages of the
+    operating system are listed where `system_packages` asks for them.
     """
     request = Request(
         argv=argv,
@@ -48,16 +52,18 @@ def capture_environment(
         top=top.resolve() if top is not None else None,
         env=env,
         cache=cache,
+        system_packages=system_packages,
     )
     files: dict[str, bytes] = {}
     missing: dict[str, str] = {}
     locks: list[str] = []
-    python = platform = None
+    python = platform = container = None
     for name, kind in KINDS.items():
-        found = _ask(name, kind, request)
+        found = _ask(name, kind, replace(request, found=dict(files)))
         missing |= found.missing
         python = python or found.python
         platform = platform or found.platform
+        container = container or found.container
         for path, data in found.files.items():
             if _clashes(path, files):
                 missing[f"environment.{name}.{path}"] = "another file has this name already"
@@ -71,6 +77,7 @@ def capture_environment(
         platform=platform or "unknown",
         locks=tuple(sorted(locks)),
         missing=dict(sorted(missing.items())),
+        container=container,
     )
 
 

@@ -17,6 +17,8 @@ class Request:
     """The command whose environment is asked for, and where answers may be kept.
 
     `cwd` and `top` are absolute and without symbolic links; `top` is None outside a work tree.
+    `system_packages` says whether those are wanted, `found` holds the files of the kinds that stand
+    before this one in the table.
     """
 
     argv: Sequence[str]
@@ -24,16 +26,22 @@ class Request:
     top: Path | None
     env: Mapping[str, str]
     cache: Path | None
+    system_packages: bool = False
+    found: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What one kind contributes. `locks` are those among `files` that a tool can install from."""
+    """What one kind contributes. `locks` are those among `files` that a tool can install from.
+
+    `python`, `platform` and `container` are for the summary, in a few words.
+    """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     locks: tuple[str, ...] = ()
     python: str | None = None
     platform: str | None = None
+    container: str | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
