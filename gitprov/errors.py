@@ -175,6 +175,13 @@ class RemoteFailed(GitprovError):
     exit_status = 41
 
 
+class RestoreFailed(GitprovError):
+    """An environment could not be rebuilt; nothing is left of what was begun."""
+
+    code = "restore-failed"
+    exit_status = 42
+
+
 class StoreBusy(GitprovError):
     """Another process kept the store locked, or kept moving a ref."""
 
