@@ -30,6 +30,7 @@ VERBS = {
     "status": Verb("gitprov.cli.status", "show what waits, here and for remotes"),
     "links": Verb("gitprov.cli.links", "explain which commits stand for a run's source today"),
     "data": Verb("gitprov.cli.data", "record data, and compare it with what is there"),
+    "env": Verb("gitprov.cli.env", "show, compare, check and rebuild the environments of runs"),
     "scan": Verb("gitprov.cli.scan", "show what would be recorded and pushed, secrets in it"),
     "restore": Verb("gitprov.cli.restore", "bring the source of a run back"),
     "notes": Verb("gitprov.cli.notes", "bring the notes of commits up to date"),
