@@ -31,14 +31,18 @@ class SecretsSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentSection:
-    """`[environment]`: which variables are recorded beside those that always are."""
+    """`[environment]`: what is recorded of it beside that which always is.
+
+    `record` are variables; `system_packages` asks for the packages of the operating system.
+    """
 
     record: tuple[str, ...] = ()
+    system_packages: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The file; each section by its name, each key with `-` for `_`. All values are texts."""
+    """The file; each section by its name, each key with `-` for `_`."""
 
     secrets: SecretsSection = field(default_factory=SecretsSection)
     environment: EnvironmentSection = field(default_factory=EnvironmentSection)
@@ -94,9 +98,19 @@ def _content(path: Path) -> bytes | None:
 def _section(kind: type[T], name: str, values: object) -> T:
     if not isinstance(values, dict):
         raise settings_error(f"{name} is a section: write [{name}]")
-    known = {item.name.replace("_", "-"): item.name for item in fields(kind)}  # type: ignore[arg-type]
+    known = {item.name.replace("_", "-"): item for item in fields(kind)}  # type: ignore[arg-type]
     _require_known(values, known, f"key of [{name}]")
-    return kind(**{known[key]: _texts(f"{name}.{key}", value) for key, value in values.items()})
+    found = {}
+    for key, value in values.items():
+        read = _flag if isinstance(known[key].default, bool) else _texts
+        found[known[key].name] = read(f"{name}.{key}", value)
+    return kind(**found)
+
+
+def _flag(place: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise settings_error(f"{place} is true or false")
+    return value
 
 
 def _texts(place: str, value: object) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from gitprov.capture.command_line import command_of
 from gitprov.capture.data import CapturedData, capture_data
 from gitprov.capture.data.options import DataOptions, with_digests
-from gitprov.capture.environments import capture_environment
+from gitprov.capture.environments import capture_environment, system_packages
 from gitprov.capture.environments.without_secrets import without_secrets
 from gitprov.capture.hardware import capture_hardware
 from gitprov.capture.reported import scalar
@@ -228,6 +228,9 @@ def _capture_environment(
         top=store.repository.work_tree,
         env=os.environ,
         cache=store.repository.prov_dir / "cache",
+        system_packages=system_packages.are_wanted(
+            store.repository.work_tree, store.repository.config
+        ),
     )
     captured = without_secrets(captured, redactor)
     summary = EnvironmentSummary(
