@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gitprov.capture.command_line import command_of
-from gitprov.capture.environments import capture_environment
+from gitprov.capture.environments import capture_environment, system_packages
 from gitprov.capture.environments.without_secrets import without_secrets
 from gitprov.capture.secrets.files import ContentCheck, FileCheck
 from gitprov.capture.secrets.redaction import redactor_for
@@ -78,7 +78,12 @@ class Preview:
         if uri := repository_uri(self._repository.config):
             document["source"] = {"repo_uri": uri}
         environment = capture_environment(
-            argv or [sys.executable], cwd=cwd, top=top, env=os.environ, cache=self._folder / "cache"
+            argv or [sys.executable],
+            cwd=cwd,
+            top=top,
+            env=os.environ,
+            cache=self._folder / "cache",
+            system_packages=system_packages.are_wanted(top, self._repository.config),
         )
         document = self.redactor.document(document)
         environment = without_secrets(environment, self.redactor)

@@ -9,7 +9,7 @@ the field's name, with a reason in words; it never fails a run.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +51,8 @@ class Kind(Protocol):
     def __call__(self, request: Request, /) -> Findings:
         """Return what this kind finds; an OSError is reported as the kind's being missing."""
         ...
+
+
+def known(**fields: Any) -> dict[str, Any]:
+    """Return those fields of a document that have a value: neither None nor empty."""
+    return {name: value for name, value in fields.items() if value not in (None, "", (), [], {})}
