@@ -5,9 +5,28 @@ files are written by strangers: a reader takes what it understands, and raises I
 names the file, where nothing can be made of it.
 """
 
+import re
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import cast
+
 from gitprov.capture.environments.locks.lock import Lock, LockedFile, LockedPackage
 
-__all__ = ["Lock", "LockedFile", "LockedPackage", "read_lock"]
+__all__ = ["Lock", "LockedFile", "LockedPackage", "has_reader", "read_lock"]
+
+# By the names of files; the modules are loaded when there is such a file.
+READERS: Mapping[str, str] = {
+    r"Pipfile\.lock": "pipfile",
+    r"conda-lock\.ya?ml|.+\.conda-lock\.ya?ml": "conda_lock",
+    r"conda-explicit\.txt|conda-(linux|osx|win)-[a-z0-9]+\.lock": "conda_explicit",
+    r"environment\.ya?ml": "environment_yml",
+    r"pdm\.lock": "pdm",
+    r"pixi\.lock": "pixi",
+    r"poetry\.lock": "poetry",
+    r"pylock(\.[^.]+)?\.toml": "pylock",
+    r"requirements.*\.txt": "requirements",
+    r"uv\.lock": "uv",
+}
 
 
 def read_lock(path: str, data: bytes) -> Lock | None:
@@ -15,4 +34,19 @@ def read_lock(path: str, data: bytes) -> Lock | None:
 
     Raises InputError, which names the file, where it is damaged.
     """
-    raise NotImplementedError
+    module = _module(path)
+    if module is None:
+        return None
+    loaded = import_module(f"{__name__}.{module}")
+    return cast("Callable[[str, bytes], Lock]", loaded.read)(path, data)
+
+
+def has_reader(path: str) -> bool:
+    """Whether a file of this name is a lock of Python or conda packages."""
+    return _module(path) is not None
+
+
+def _module(path: str) -> str | None:
+    name = path.rpartition("/")[2]
+    found = (module for names, module in READERS.items() if re.fullmatch(names, name, re.DOTALL))
+    return next(found, None)

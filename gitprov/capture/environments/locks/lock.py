@@ -12,10 +12,13 @@ FileKind = Literal["wheel", "sdist", "conda"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedFile:
-    """A file that a package may be installed from. `hashes` are in hex, by algorithm."""
+    """A file that a package may be installed from. `hashes` are in hex, by algorithm.
+
+    Some locks have hashes alone: `name` is empty then, and `kind` None.
+    """
 
     name: str
-    kind: FileKind
+    kind: FileKind | None
     url: str | None = None
     hashes: Mapping[str, str] = field(default_factory=dict)
     size: int | None = None
