@@ -112,6 +112,13 @@ class DataUnavailable(GitprovError):
     exit_status = 28
 
 
+class EnvironmentMissing(GitprovError):
+    """The environment of a run was not recorded, or is not in this clone."""
+
+    code = "environment-missing"
+    exit_status = 29
+
+
 class MalformedRecord(GitprovError):
     """Bytes that claim to be a record break the format."""
 
@@ -159,6 +166,13 @@ class UnsafeTree(GitprovError):
 
     code = "unsafe-tree"
     exit_status = 36
+
+
+class UnknownPackage(GitprovError):
+    """No environment that was recorded has a package of this name."""
+
+    code = "unknown-package"
+    exit_status = 37
 
 
 class GitFailed(GitprovError):

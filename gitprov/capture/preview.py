@@ -15,7 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gitprov.capture.command_line import command_of
-from gitprov.capture.environments import capture_environment, system_packages
+from gitprov.capture.environments import (
+    CapturedEnvironment,
+    capture_environment,
+    system_packages,
+)
 from gitprov.capture.environments.without_secrets import without_secrets
 from gitprov.capture.secrets.files import ContentCheck, FileCheck
 from gitprov.capture.secrets.redaction import redactor_for
@@ -77,21 +81,28 @@ class Preview:
         document: Document = {"command": to_document(command_of(argv, cwd, top))}
         if uri := repository_uri(self._repository.config):
             document["source"] = {"repo_uri": uri}
-        environment = capture_environment(
-            argv or [sys.executable],
-            cwd=cwd,
-            top=top,
-            env=os.environ,
-            cache=self._folder / "cache",
-            system_packages=system_packages.are_wanted(top, self._repository.config),
-        )
         document = self.redactor.document(document)
-        environment = without_secrets(environment, self.redactor)
+        wanted = system_packages.are_wanted(top, self._repository.config)
+        environment = self.environment(argv or [sys.executable], cwd, system_packages=wanted)
         found = [FoundSecret(place, kind) for place, kind in self.redactor.found.items()]
         run = NextRun(document, environment.locks, secrets_elsewhere=found)
         if top is not None:
             self._add_files(run, top)
         return run
+
+    def environment(
+        self, argv: Sequence[str], cwd: Path, *, system_packages: bool
+    ) -> CapturedEnvironment:
+        """Return the environment that a run of `argv` would record."""
+        captured = capture_environment(
+            argv,
+            cwd=cwd,
+            top=self._repository.work_tree,
+            env=os.environ,
+            cache=self._folder / "cache",
+            system_packages=system_packages,
+        )
+        return without_secrets(captured, self.redactor)
 
     def _add_files(self, run: NextRun, top: Path) -> None:
         repository = self._repository

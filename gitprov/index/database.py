@@ -26,7 +26,7 @@ from gitprov.store.ledger import Entry, list_entries, read_entries
 from gitprov.store.refs import LEDGER, list_refs
 from gitprov.store.store import Store
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 _SCHEMA = """
 CREATE TABLE tips (ref TEXT PRIMARY KEY, oid TEXT NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -36,7 +36,7 @@ CREATE TABLE runs (
     started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL, status TEXT NOT NULL, exit_code INTEGER,
     name TEXT, message TEXT, command TEXT NOT NULL, agent TEXT, email TEXT,
     source_commit TEXT, source_tree TEXT, source_ref TEXT, dirty INTEGER, omitted INTEGER,
-    python TEXT, patch_id TEXT, series_patch TEXT
+    python TEXT, patch_id TEXT, series_patch TEXT, environment TEXT
 );
 CREATE INDEX runs_started ON runs (started_ns);
 CREATE INDEX runs_source ON runs
@@ -67,7 +67,8 @@ CREATE INDEX fields_text ON fields (name, text);
 """
 _COLUMNS = (
     "id blob entry started_ns ended_ns status exit_code name message command agent email "
-    "source_commit source_tree source_ref dirty omitted python patch_id series_patch"
+    "source_commit source_tree source_ref dirty omitted python patch_id series_patch "
+    "environment"
 ).split()
 _INSERT = (
     f"INSERT INTO runs ({', '.join(_COLUMNS)})"  # noqa: S608 -- names of our own
@@ -280,6 +281,7 @@ def _row(run: Run, blob: str, entry: str) -> Sequence[object]:
         run.environment.python if run.environment else None,
         source.patch_id if source else None,
         source.series.patch_id if source and source.series else None,
+        run.environment.digest.hex() if run.environment else None,
     )
 
 

@@ -112,6 +112,20 @@ def record_files(record_id: str, tree: bytes) -> RecordFiles:
     return RecordFiles(*schemas[0], environment, signature)
 
 
+def find_record(reader: ObjectReader, entry: str, record_id: str) -> RecordFiles:
+    """Return what the folder of one record names, in the entry that holds it.
+
+    Raises ObjectMissing where this clone lacks an object, MalformedRecord where it is not there.
+    """
+    (data,) = read_contents(reader, [entry], "commit")
+    (tree,) = read_contents(reader, [decode_commit(data).tree], "tree")
+    folder = dict(entry_folders(entry, tree)).get(record_id)
+    if folder is None:
+        raise MalformedRecord(f"entry {entry} does not hold record {record_id}")
+    (data,) = read_contents(reader, [folder], "tree")
+    return record_files(record_id, data)
+
+
 def read_contents(reader: ObjectReader, oids: Sequence[str], kind: str) -> Iterator[bytes]:
     """Yield what is in objects of the ledger, all of one kind.
 
