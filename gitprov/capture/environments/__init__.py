@@ -6,16 +6,36 @@ and later ones may build on the files of those before.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gitprov.capture.environments import lock_files, python_packages, system
+from gitprov.capture.environments import (
+    conda,
+    container,
+    editables,
+    julia_session,
+    linear_algebra,
+    lock_files,
+    machine,
+    python_packages,
+    r_session,
+    system,
+    system_packages,
+)
 from gitprov.capture.environments.kind import Findings, Kind, Request
 
 KINDS: Mapping[str, Kind] = {
     "packages": python_packages.capture,
     "system": system.capture,
+    "conda": conda.capture,
     "locks": lock_files.capture,
+    "editables": editables.capture,
+    "linear-algebra": linear_algebra.capture,
+    "r": r_session.capture,
+    "julia": julia_session.capture,
+    "container": container.capture,
+    "machine": machine.capture,
+    "system-packages": system_packages.capture,
 }
 
 
@@ -29,6 +49,8 @@ class CapturedEnvironment:
     locks: tuple[str, ...]
     missing: Mapping[str, str]
     container: str | None = None
+    # What each kind has found, for another capture of the same run.
+    findings: Mapping[str, Findings] = field(default_factory=dict, compare=False)
 
 
 def capture_environment(
@@ -39,12 +61,14 @@ def capture_environment(
     env: Mapping[str, str],
     cache: Path | None,
     system_packages: bool = False,
+    given: Mapping[str, Findings] | None = None,
 ) -> CapturedEnvironment:
     """Return the environment that `argv` would run in, started in `cwd` with `env`.
 
     Never raises for what the machine holds: what cannot be read is named in `missing`. `cache`
     is a folder for answers that are costly to get again, made when needed. Packages of the
-    operating system are listed where `system_packages` asks for them.
+    operating system are listed where `system_packages` asks for them. Kinds of which there are
+    findings in `given` are not asked again.
     """
     request = Request(
         argv=argv,
@@ -58,8 +82,11 @@ def capture_environment(
     missing: dict[str, str] = {}
     locks: list[str] = []
     python = platform = container = None
+    findings: dict[str, Findings] = dict(given or {})
     for name, kind in KINDS.items():
-        found = _ask(name, kind, replace(request, found=dict(files)))
+        if name not in findings:
+            findings[name] = _ask(name, kind, replace(request, found=dict(files)))
+        found = findings[name]
         missing |= found.missing
         python = python or found.python
         platform = platform or found.platform
@@ -78,6 +105,7 @@ def capture_environment(
         locks=tuple(sorted(locks)),
         missing=dict(sorted(missing.items())),
         container=container,
+        findings=findings,
     )
 
 

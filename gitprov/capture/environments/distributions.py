@@ -12,26 +12,30 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from gitprov.capture.environments.wheel_contents import content_sha256
 from gitprov.capture.url_credentials import without_credentials
 
 _METADATA_SUFFIXES = (".dist-info", ".egg-info")
 _EGG = "EGG-INFO"  # inside a folder *.egg that itself stands on sys.path
 _EGG_LINK = ".egg-link"
 _SUFFIXES = (*_METADATA_SUFFIXES, _EGG_LINK, ".pth")
+_HEADER_BYTES = 16 << 10
+# What these install has a RECORD; what Debian's packages bring, for one, has none.
+_RECORDING = ("pip", "uv", "pdm", "poetry")
+_MAX_BYTES = 32 << 20
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 Package = dict[str, Any]
 Broken = dict[str, str]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Entry:
+class Entry(NamedTuple):
     """A name in a folder of sys.path that says something about what is installed."""
 
     folder: str
@@ -39,6 +43,21 @@ class Entry:
     mtime_ns: int
     inode: int
     size: int
+    # Why the folder itself could not be listed; the name is empty then.
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What was there when it was looked at: the folders, a fingerprint, and how long that took."""
+
+    folders: tuple[str, ...]
+    fingerprint: str
+    scan_ns: int
+
+    def has_changed(self) -> bool:
+        """Say whether something was installed or removed since."""
+        return fingerprint(scan(self.folders)) != self.fingerprint
 
 
 class _BrokenError(Exception):
@@ -53,6 +72,11 @@ def scan(folders: Iterable[str]) -> list[Entry]:
     return [entry for folder in dict.fromkeys(folders) for entry in sorted(_entries(folder))]
 
 
+def fingerprint(entries: Iterable[Entry]) -> str:
+    """Return what differs where something was installed, removed or replaced."""
+    return hashlib.sha256(repr([tuple(entry) for entry in entries]).encode()).hexdigest()
+
+
 def read(entries: Iterable[Entry]) -> tuple[list[Package], list[Broken]]:
     """Return the distributions that `entries` name, sorted, and the broken ones."""
     entries = list(entries)
@@ -60,6 +84,8 @@ def read(entries: Iterable[Entry]) -> tuple[list[Package], list[Broken]]:
     found: dict[str, tuple[str, Package]] = {}
     broken: set[tuple[str, str]] = set()
     for entry in entries:
+        if entry.fault:
+            broken.add((entry.folder, f"the folder cannot be read: {entry.fault}"))
         if not _is_metadata(entry.name):
             continue
         try:
@@ -94,11 +120,17 @@ def _entries(folder: str) -> list[Entry]:
         with os.scandir(folder) as names:
             for item in names:
                 if item.name.endswith(_SUFFIXES) or item.name == _EGG:
-                    status = item.stat(follow_symlinks=False)
+                    try:
+                        status = item.stat(follow_symlinks=False)
+                    except FileNotFoundError:  # removed meanwhile
+                        continue
                     stamp = status.st_mtime_ns, status.st_ino, status.st_size
                     entries.append(Entry(folder, item.name, *stamp))
-    except OSError:  # absent, a zip file, or not readable: nothing can be imported from it either
+    except (FileNotFoundError, NotADirectoryError):  # absent, or a zip file
         return entries
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        fault = getattr(error, "strerror", None) or str(error)
+        entries.append(Entry(folder, "", 0, 0, 0, fault))
     return entries
 
 
@@ -107,52 +139,62 @@ def _identity(entry: Entry) -> tuple[str, str]:
     if entry.name.startswith("~"):
         raise _BrokenError("left over from an interrupted installation")
     file = _metadata_file(entry)
+    shown = file.rpartition("/")[2]
     try:
         fields = _header(file)
     except OSError as error:
-        raise _BrokenError(f"{file.name} cannot be read: {error.strerror}") from error
+        raise _BrokenError(f"{shown} cannot be read: {error.strerror}") from error
     for name in ("name", "version"):
         if not fields.get(name):
-            raise _BrokenError(f"{file.name} has no {name}")
+            raise _BrokenError(f"{shown} has no {name}")
     if not _NAME.fullmatch(fields["name"]):
-        raise _BrokenError(f"{file.name} has a name that no distribution can have")
+        raise _BrokenError(f"{shown} has a name that no distribution can have")
     return fields["name"], fields["version"]
 
 
-def _metadata_file(entry: Entry) -> Path:
-    path = Path(entry.folder, entry.name)
+def _metadata_file(entry: Entry) -> str:
+    # Paths are texts here, as there are several for each of hundreds of distributions.
+    path = f"{entry.folder}/{entry.name}"
     if entry.name.endswith(".dist-info"):
-        return path / "METADATA"
-    return path / "PKG-INFO" if path.is_dir() else path
+        return f"{path}/METADATA"
+    return f"{path}/PKG-INFO" if os.path.isdir(path) else path  # noqa: PTH112
 
 
-def _header(file: Path) -> dict[str, str]:
+def _header(file: str) -> dict[str, str]:
     """Return the name and version fields of a metadata file, which stand before its first gap."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # a pipe must not hold up the run
+    try:
+        head = os.read(descriptor, _HEADER_BYTES)
+    finally:
+        os.close(descriptor)
     fields: dict[str, str] = {}
-    with file.open("r", encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            if not line.strip():
+    for line in head.splitlines():
+        if not line.strip():
+            break
+        name, _, value = line.partition(b":")
+        if (key := name.lower()) in (b"name", b"version"):
+            fields.setdefault(key.decode(), value.strip().decode("utf-8", "replace"))
+            if len(fields) == len(("name", "version")):
                 break
-            name, _, value = line.partition(":")
-            if name.lower() in ("name", "version"):
-                fields.setdefault(name.lower(), value.strip())
-                if len(fields) == len(("name", "version")):
-                    break
     return fields
 
 
 def _package(entry: Entry, name: str, version: str, broken: set[tuple[str, str]]) -> Package:
-    folder = Path(entry.folder, entry.name)
+    folder = f"{entry.folder}/{entry.name}"
     package: Package = {
         "name": name,
         "version": version,
         "purl": f"pkg:pypi/{normalised(name)}@{quote(version, safe='')}",
     }
-    if (record := _bytes(folder / "RECORD")) is not None:
-        package["record_sha256"] = hashlib.sha256(record).hexdigest()
-    if (installer := _bytes(folder / "INSTALLER")) is not None:
+    if (installer := _bytes(f"{folder}/INSTALLER")) is not None:
         package["installer"] = installer.decode("utf-8", "replace").strip()
-    if (origin := _bytes(folder / "direct_url.json")) is not None:
+    if (record := _bytes(f"{folder}/RECORD")) is not None:
+        package["record_sha256"] = hashlib.sha256(record).hexdigest()
+        if (content := content_sha256(record, entry.name)) is not None:
+            package["content_sha256"] = content
+    elif package.get("installer", "").lower().startswith(_RECORDING):
+        broken.add((entry.name, f"{package['installer']} has installed it, but it has no RECORD"))
+    if (origin := _bytes(f"{folder}/direct_url.json")) is not None:
         try:
             direct_url = _direct_url(origin)
         except (ValueError, TypeError, KeyError, RecursionError):
@@ -170,8 +212,18 @@ def _direct_url(data: bytes) -> dict[str, Any]:
     return {**document, "url": without_credentials(document["url"])}
 
 
-def _bytes(file: Path) -> bytes | None:
+def _bytes(file: str) -> bytes | None:
+    """Return what a file holds; None where it is not there, no file, or very large."""
     try:
-        return file.read_bytes()
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
+            return None
+        return os.read(descriptor, status.st_size)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)

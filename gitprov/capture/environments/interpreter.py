@@ -1,43 +1,62 @@
 """Which Python interpreter a command runs under, found without starting anything.
 
-The interpreter keeps the path that it is called by: the symbolic link in a virtual environment is
-what makes it that environment's.
+Programs that start others (`uv run`, `env`, `mpirun`, …) are looked through, one after another, to
+the command that they start. The interpreter keeps the path that it is called by: the symbolic link
+in a virtual environment is what makes it that environment's.
 """
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from gitprov.capture.environments.environment_managers import MANAGERS
+from gitprov.capture.environments.launching import Command
 from gitprov.capture.environments.shebang import HEAD_BYTES, is_python, python_of
+from gitprov.capture.environments.wrappers import WRAPPERS
 
 _OPTIONS_OF_PATH = "EISs"  # change where modules are looked for
 _OPTIONS_WITH_VALUE = "WX"
 _OPTIONS_BEFORE_CODE = "cm"
+_LAUNCHERS = {**WRAPPERS, **MANAGERS}
+_MAX_LAUNCHERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
     """An interpreter, and the options given to it that change which packages it sees.
 
-    `doubt` says why it may not be the one that the command uses; None where it is.
+    `doubt` says why it may not be the one that the command uses; None where it is. `of_python` says
+    whether the command is a program of Python at all. It starts in `cwd` with the variables `env`,
+    where these are given: programs in between may change both.
     """
 
     path: Path
     options: tuple[str, ...] = ()
     doubt: str | None = None
+    of_python: bool = True
+    cwd: Path | None = None
+    env: Mapping[str, str] | None = None
 
 
 def find_interpreter(
     argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]
 ) -> Interpreter | None:
     """Return the interpreter of the command; else the python on PATH; None if there is none."""
-    program = _program(argv[0], cwd, env) if argv else None
+    command = _innermost(Command(argv=tuple(argv), cwd=cwd, env=env))
+    program = _program(command.argv[0], command) if command.argv else None
     words: list[str] = []
     if program is not None:
-        words = [str(program), *argv[1:]] if is_python(program.name) else _script_words(program)
-    if words and (path := _program(words[0], cwd, env)):
-        return Interpreter(path=path, options=_options(words[1:]))
+        arguments = command.argv[1:]
+        words = [str(program), *arguments] if is_python(program.name) else _script_words(program)
+    if words and (path := _program(words[0], command)):
+        return Interpreter(
+            path=path,
+            options=_options(words[1:]),
+            doubt="; ".join(command.doubts) or None,
+            cwd=command.cwd,
+            env=command.env,
+        )
     if words:
         reason = f"the command asks for {words[0]}, which is not there"
     elif program is not None:
@@ -45,19 +64,56 @@ def find_interpreter(
     else:
         reason = "the command was not found"
     for name in ("python3", "python"):
-        if path := _program(name, cwd, env):
+        if path := _program(name, command):
             doubt = f"{reason}; the packages are those of the {name} on PATH"
-            return Interpreter(path=path, doubt=doubt)
+            return Interpreter(
+                path=path,
+                doubt="; ".join((*command.doubts, doubt)),
+                of_python=bool(words) or (program is None and command.for_python),
+                cwd=command.cwd,
+                env=command.env,
+            )
     return None
 
 
-def _program(name: str, cwd: Path, env: Mapping[str, str]) -> Path | None:
+def pythons_of_launchers(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]
+) -> Iterator[Path]:
+    """Yield the interpreters under which programs run that only start the command, as Poetry's."""
+    for command in _chain(Command(argv=tuple(argv), cwd=cwd, env=env))[:-1]:
+        program = _program(command.argv[0], command)
+        words = _script_words(program) if program else []
+        if words and (path := _program(words[0], command)):
+            yield path
+
+
+def _innermost(command: Command) -> Command:
+    """Return the command that is started in the end."""
+    return _chain(command)[-1]
+
+
+def _chain(command: Command) -> list[Command]:
+    """Return a command, what that starts, what this starts, and so on."""
+    chain = [command]
+    for _ in range(_MAX_LAUNCHERS):
+        launcher = _LAUNCHERS.get(PurePath(command.argv[0]).name) if command.argv else None
+        if launcher is None or _program(command.argv[0], command) is None:
+            break
+        inner = launcher(command)
+        if inner is None:
+            break
+        command = inner
+        chain.append(command)
+    return chain
+
+
+def _program(name: str, command: Command) -> Path | None:
     """Return the file that executing `name` would start, as an absolute path."""
     if "/" in name:
-        places = [cwd / name]
+        places = [command.cwd / name]
     else:
-        folders = env.get("PATH", os.defpath).split(os.pathsep)
-        places = [cwd / folder / name for folder in folders]
+        folders = command.env.get("PATH", os.defpath).split(os.pathsep)
+        places = [command.cwd / folder / name for folder in folders]
     for place in places:
         try:
             if place.is_file() and os.access(place, os.X_OK):

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from gitprov.capture.environments.distributions import Installed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -34,7 +36,8 @@ class Request:
 class Findings:
     """What one kind contributes. `locks` are those among `files` that a tool can install from.
 
-    `python`, `platform` and `container` are for the summary, in a few words.
+    `python`, `platform` and `container` are for the summary, in a few words. `installed` is by what
+    the end of the run sees whether packages have changed.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -43,6 +46,7 @@ class Findings:
     platform: str | None = None
     container: str | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    installed: Installed | None = None
 
 
 class Kind(Protocol):

@@ -14,7 +14,7 @@ from pathlib import Path
 from gitprov.capture.environments.interpreter import Interpreter
 from gitprov.capture.environments.shebang import is_python
 
-_VERSION = 2  # raise it when the probe or the listing changes: older answers are then ignored
+_VERSION = 3  # raise it when the probe or the listing changes: older answers are then ignored
 _VARIABLES = (
     "HOME",
     "PYTHONHOME",

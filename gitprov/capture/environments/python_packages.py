@@ -6,80 +6,104 @@ and .pth entries on its path. Where an entry is so young that another change cou
 in its time stamp, nothing is kept.
 """
 
-import hashlib
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gitprov.capture.environments.cache import Cache
-from gitprov.capture.environments.distributions import Entry, read, scan
+from gitprov.capture.environments.distributions import Entry, Installed, fingerprint, read, scan
 from gitprov.capture.environments.interpreter import Interpreter, find_interpreter
 from gitprov.capture.environments.kind import Findings, Request
 from gitprov.capture.environments.probe import Answer, ProbeError, ask
 from gitprov.capture.environments.probe_key import probe_key
 from gitprov.codec.environment_text import PACKAGES, text
 
+# Fields of `missing`.
+PACKAGES_FIELD, INTERPRETER_FIELD = "environment.packages", "environment.interpreter"
+
 _RACY_NS = 2_000_000_000  # coarser than the time stamps of any filesystem in use
 _IMPLEMENTATIONS = {"cpython": "CPython", "graalpy": "GraalPy", "pypy": "PyPy"}
-_ABSENT = "environment.packages"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What an interpreter says of itself, packages.json, and the state that this describes."""
+
+    answer: Answer
+    text: str
+    installed: Installed
+
+    @property
+    def title(self) -> str:
+        """Return implementation and version."""
+        name = self.answer.implementation
+        return f"{_IMPLEMENTATIONS.get(name, name)} {self.answer.version}"
 
 
 def capture(request: Request, /) -> Findings:
     """Return packages.json for the command's interpreter, or why there is none."""
     interpreter = find_interpreter(request.argv, cwd=request.cwd, env=request.env)
     if interpreter is None:
-        return Findings(missing={_ABSENT: "no Python interpreter is on PATH"})
-    missing = {"environment.interpreter": interpreter.doubt} if interpreter.doubt else {}
+        return Findings(missing={PACKAGES_FIELD: "no Python interpreter is on PATH"})
+    missing = {INTERPRETER_FIELD: interpreter.doubt} if interpreter.doubt else {}
+    cwd = interpreter.cwd or request.cwd
+    env = request.env if interpreter.env is None else interpreter.env
     try:
-        answer, listing = _listing(interpreter, request)
+        listing = list_packages(interpreter, cwd=cwd, env=env, cache=request.cache)
     except ProbeError as error:
-        return Findings(missing=missing | {_ABSENT: str(error)})
+        return Findings(missing=missing | {PACKAGES_FIELD: str(error)})
     return Findings(
-        files={PACKAGES: listing.encode()},
-        python=_title(answer),
+        files={PACKAGES: listing.text.encode()},
+        python=listing.title,
         missing=missing,
+        installed=listing.installed,
     )
 
 
-def _listing(interpreter: Interpreter, request: Request) -> tuple[Answer, str]:
-    cache = Cache(request.cache)
-    key = probe_key(interpreter, cwd=request.cwd, env=request.env)
-    if kept := _kept(cache, key):
+def list_packages(
+    interpreter: Interpreter, *, cwd: Path, env: Mapping[str, str], cache: Path | None
+) -> Listing:
+    """Return what is installed for an interpreter that starts in `cwd` with `env`.
+
+    Raises ProbeError where it does not say where to look.
+    """
+    answers = Cache(cache)
+    key = probe_key(interpreter, cwd=cwd, env=env)
+    if kept := _kept(answers, key):
         return kept
-    answer = ask(interpreter, cwd=request.cwd, env=request.env)
+    answer = ask(interpreter, cwd=cwd, env=env)
     now = time.time_ns()
-    entries = _entries(answer)
-    listing = _document(answer, entries)
+    entries, installed = _look_at(answer)
+    text = _document(answer, entries)
     if all(entry.mtime_ns < now - _RACY_NS for entry in entries):
-        fingerprint = _fingerprint(entries)
-        cache.write(key, {"answer": asdict(answer), "fingerprint": fingerprint, "listing": listing})
-    return answer, listing
+        document = {"answer": asdict(answer), "fingerprint": installed.fingerprint, "listing": text}
+        answers.write(key, document)
+    return Listing(answer=answer, text=text, installed=installed)
 
 
-def _kept(cache: Cache, key: str) -> tuple[Answer, str] | None:
+def _kept(cache: Cache, key: str) -> Listing | None:
     """Return the answer and listing kept under `key`, if nothing has changed since."""
     document = cache.read(key)
     if document is None:
         return None
     try:
-        answer, listing = Answer(**document["answer"]), str(document["listing"])
-        fingerprint = document["fingerprint"]
+        answer, text = Answer(**document["answer"]), str(document["listing"])
+        known = document["fingerprint"]
     except (KeyError, TypeError):  # another release's
         return None
-    return (answer, listing) if fingerprint == _fingerprint(_entries(answer)) else None
+    _, installed = _look_at(answer)
+    if installed.fingerprint != known:
+        return None
+    return Listing(answer=answer, text=text, installed=installed)
 
 
-def _entries(answer: Answer) -> list[Entry]:
+def _look_at(answer: Answer) -> tuple[list[Entry], Installed]:
     """Return the entries on the path, and in the folders that could come to extend it."""
-    return scan([*answer.folders, *answer.sites])
-
-
-def _fingerprint(entries: Sequence[Entry]) -> str:
-    digest = hashlib.sha256()
-    for entry in entries:
-        digest.update(repr(entry).encode())
-    return digest.hexdigest()
+    began = time.perf_counter_ns()
+    folders = (*answer.folders, *answer.sites)
+    entries = scan(folders)
+    return entries, Installed(folders, fingerprint(entries), time.perf_counter_ns() - began)
 
 
 def _document(answer: Answer, entries: Sequence[Entry]) -> str:
@@ -112,7 +136,3 @@ def _kind(prefix: Path) -> str:
         return "conda" if (prefix / "conda-meta").is_dir() else "system"
     keys = {line.partition("=")[0].strip().lower() for line in lines}
     return next((maker for maker in ("uv", "virtualenv") if maker in keys), "venv")
-
-
-def _title(answer: Answer) -> str:
-    return f"{_IMPLEMENTATIONS.get(answer.implementation, answer.implementation)} {answer.version}"
