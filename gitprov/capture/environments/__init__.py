@@ -29,6 +29,7 @@ KINDS: Mapping[str, Kind] = {
     "system": system.capture,
     "conda": conda.capture,
     "locks": lock_files.capture,
+    "agreement": agreement.capture,
     "editables": editables.capture,
     "linear-algebra": linear_algebra.capture,
     "r": r_session.capture,
