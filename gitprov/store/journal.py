@@ -37,7 +37,7 @@ from gitprov.store.liveness import (
     is_dead,
     is_local,
 )
-from gitprov.store.object_file import ObjectFile, read_objects
+from gitprov.store.object_file import AS_IT_IS, ObjectFile, read_objects
 from gitprov.store.objects import Object
 
 _STARTED, _ALIVE, _FINISHED = "started", "alive", "finished"
@@ -290,7 +290,8 @@ class NewListing:
     def __init__(self, folder: Path, *, fsync: bool) -> None:
         self._folder = folder
         self._fsync = fsync
-        self._objects = ObjectFile(folder / f"new-{os.getpid()}-{os.urandom(4).hex()}")
+        temporary = folder / f"new-{os.getpid()}-{os.urandom(4).hex()}"
+        self._objects = ObjectFile(temporary, AS_IT_IS)
 
     def add(self, kind: str, data: bytes) -> str:
         """Take an object and return its name."""

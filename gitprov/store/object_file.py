@@ -17,6 +17,8 @@ from gitprov.store.objects import MAX_OBJECT_BYTES, Object, ObjectReader, object
 
 # It is read once, and soon: time counts, not space.
 _LEVEL = 1
+# Hashes do not become shorter.
+AS_IT_IS = 0
 _CHUNK_BYTES = 1 << 18
 # Type and size of the largest object.
 _HEADER_BYTES = 32
@@ -26,10 +28,10 @@ _KINDS = frozenset({"blob", "commit", "tree"})
 class ObjectFile:
     """A file of objects that is being written. It has its name once `keep` is through."""
 
-    def __init__(self, temporary: Path) -> None:
+    def __init__(self, temporary: Path, level: int = _LEVEL) -> None:
         self._path = temporary
         self._stream = temporary.open("wb")
-        self._packer = zlib.compressobj(_LEVEL)
+        self._packer = zlib.compressobj(level)
         self._names: set[str] = set()
 
     def add(self, kind: str, data: bytes) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from gitprov.capture.data.folder_scan import Redact, Scan, Scanner, estimated_sizes
@@ -24,6 +24,13 @@ class Engine(Protocol):
         """Yield the answers to requests."""
 
 
+class Found(Protocol):
+    """Is told of each folder that is found, and whether its files are what they were."""
+
+    def __call__(self, scan: Scan, /, *, is_known: bool) -> None:
+        """Take note of a folder, or of a part of one."""
+
+
 class FolderHashing:
     """Hashes what has changed in folders; what it finds is in the cache at once."""
 
@@ -31,7 +38,7 @@ class FolderHashing:
         self,
         cache: StatCache,
         redact: Redact | None,
-        found: Callable[[Scan], None],
+        found: Found,
         progress: Progress | None,
     ) -> None:
         self._cache = cache
@@ -83,12 +90,13 @@ class FolderHashing:
     def _changed(self, top: bytes, asked: "deque[tuple[Request, _Hashing]]") -> Iterator[Request]:
         """Go through the folders, and ask for the files whose stat is not what it was."""
         for scan in self._scanner.scans(top):
-            self._found(scan)
             if self._progress is not None:
                 self._progress.check()
             cached = scan.cached or CachedFolder()
             names, stats = _ended(scan.names), b"".join(scan.stats)
-            if (cached.names, cached.stats) == (names, stats) and cached.sha256:
+            is_known = (cached.names, cached.stats) == (names, stats) and bool(cached.sha256)
+            self._found(scan, is_known=is_known)
+            if is_known:
                 self.states[scan.key] = cached.state
                 self._tell(stats)
                 continue

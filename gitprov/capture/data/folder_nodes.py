@@ -5,7 +5,7 @@ Those of folders in which nothing has changed are not made again.
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gitprov.capture.data.folder_scan import Redact, Scan
@@ -23,13 +23,19 @@ Add = Callable[[str, bytes], str]
 
 @dataclass(slots=True)
 class _Plan:
-    """What is left to be done for a folder once its files are hashed."""
+    """What is left to be done for a folder once its files are hashed.
+
+    `known` is what was made of it when its files were the same, nothing where they were not;
+    `said` are names, and what links say, that hold a secret, with commitments for it.
+    """
 
     path: bytes
     part: bytes | None
     links: dict[bytes, bytes]
     folders: list[bytes]
     is_first: bool
+    known: CachedFolder | None
+    said: Mapping[bytes, bytes]
 
 
 class Overwritten(Exception):
@@ -46,10 +52,16 @@ class NodeMaker:
         self._plans: dict[bytes, _Plan] = {}
         self._last: bytes | None = None
 
-    def plan(self, scan: Scan) -> None:
-        """Take note of a folder, or of a part of one."""
+    def plan(self, scan: Scan, *, is_known: bool) -> None:
+        """Take note of a folder, or of a part of one; `is_known`: its files are what they were."""
         is_first, self._last = scan.path != self._last, scan.path
-        self._plans[scan.key] = _Plan(scan.path, scan.part, scan.links, scan.folders, is_first)
+        known = scan.cached if is_known else None
+        if known is not None:  # of a million files, the rest is too much to keep
+            known = known._replace(names=b"", stats=b"", digests=b"")
+        said = self._without_secrets(scan)
+        self._plans[scan.key] = _Plan(
+            scan.path, scan.part, scan.links, scan.folders, is_first, known, said
+        )
 
     def make(self, add: Add, states: Mapping[bytes, int], reused: set[str] | None) -> Folder:
         """Return the topmost folder; nodes that are not made again are added to `reused`.
@@ -61,14 +73,14 @@ class NodeMaker:
         parts: dict[bytes, Folder] = {}
         for key, plan in reversed(self._plans.items()):
             folders = {name: made.pop(os.path.join(plan.path, name)) for name in plan.folders}
-            cached = self._cache.get(key)
-            if cached is None or cached.state != states.get(key):
-                raise Overwritten(os.fsdecode(plan.path))
-            node = _Node(plan, folders, cached, self._said(plan, folders, cached))
+            node = _Node(plan, folders)
             folder = node.known() if reused is not None else None
             if folder is None:
-                folder = self._made(node, add)
-                self._cache.put(key, node.remembered(folder))
+                cached = self._cache.get(key)
+                if cached is None or cached.state != states.get(key):
+                    raise Overwritten(os.fsdecode(plan.path))
+                folder = self._made(node, cached, add)
+                self._cache.put(key, node.remembered(cached, folder))
             elif reused is not None:
                 reused.difference_update(below.tree for below in folders.values())
                 reused.add(folder.tree)
@@ -81,8 +93,8 @@ class NodeMaker:
                 parts = {}
         return made.popitem()[1]
 
-    def _made(self, node: "_Node", add: Add) -> Folder:
-        items = self._files(node.cached)
+    def _made(self, node: "_Node", cached: CachedFolder, add: Add) -> Folder:
+        items = self._files(cached)
         items += [_link(name, target) for name, target in node.plan.links.items()]
         items += [folder.item(name) for name, folder in node.folders.items()]
         items, trees = node.without_secrets(items)
@@ -106,49 +118,41 @@ class NodeMaker:
         return folder
 
     def _files(self, cached: CachedFolder) -> list[Item]:
-        algorithms, width = self._cache.algorithms, self._cache.width
-        rows = zip(
-            cached.names.split(b"\0")[:-1],
-            sizes_and_modes(cached.stats),
-            range(0, len(cached.digests), width),
-            strict=True,
-        )
+        names = cached.names.split(b"\0")[:-1]
+        rows = zip(names, sizes_and_modes(cached.stats), self._digests(cached), strict=True)
         return [
-            Item(
-                name,
-                PROGRAM if mode & _OWNER_RUNS else FILE,
-                size,
-                1,
-                split(algorithms, cached.digests[start : start + width]),
-            )
-            for name, (size, mode), start in rows
+            Item(name, PROGRAM if mode & _OWNER_RUNS else FILE, size, 1, digests)
+            for name, (size, mode), digests in rows
         ]
 
-    def _said(
-        self, plan: _Plan, folders: Mapping[bytes, Folder], cached: CachedFolder
-    ) -> Mapping[bytes, bytes]:
-        """Return the names, and what links say, that hold a secret, with commitments for it."""
+    def _digests(self, cached: CachedFolder) -> Iterator[dict[str, bytes]]:
+        """Yield the digests of each file, by algorithm."""
+        digests, width = cached.digests, self._cache.width
+        starts = range(0, len(digests), width)
+        if self._cache.algorithms == (SHA256,):  # as nearly always
+            return ({SHA256: digests[start : start + width]} for start in starts)
+        algorithms = self._cache.algorithms
+        return (split(algorithms, digests[start : start + width]) for start in starts)
+
+    def _without_secrets(self, scan: Scan) -> Mapping[bytes, bytes]:
         if self._redact is None:
             return {}
-        names = cached.names.split(b"\0")[:-1]
-        return self._redact([*names, *plan.links, *plan.links.values(), *folders])
+        return self._redact([*scan.names, *scan.links, *scan.links.values(), *scan.folders])
 
 
 @dataclass(slots=True)
 class _Node:
-    """What is needed for a node, and what the cache has of it."""
+    """What is needed for a node."""
 
     plan: _Plan
     folders: dict[bytes, Folder]
-    cached: CachedFolder
-    said: Mapping[bytes, bytes]
 
     def without_secrets(self, items: list[Item]) -> tuple[list[Item], dict[bytes, str]]:
         """Return items, and the trees of folders, with commitments in names and targets."""
         trees = {name: folder.tree for name, folder in self.folders.items()}
-        if not self.said:
+        said = self.plan.said
+        if not said:
             return items, trees
-        said = self.said
         redacted = []
         for item in items:
             name = said.get(item.name, item.name)
@@ -160,14 +164,14 @@ class _Node:
 
     def known(self) -> Folder | None:
         """Return what was made of the same before, None where it was not the same."""
-        cached = self.cached
-        if cached.sha256 and cached.tree and cached.below == self._below():
-            return Folder(cached.sha256, cached.tree, cached.size, cached.files)
+        known = self.plan.known
+        if known and known.sha256 and known.tree and known.below == self._below():
+            return Folder(known.sha256, known.tree, known.size, known.files)
         return None
 
-    def remembered(self, made: Folder) -> CachedFolder:
+    def remembered(self, cached: CachedFolder, made: Folder) -> CachedFolder:
         """Return what the cache is to have."""
-        return self.cached._replace(
+        return cached._replace(
             below=self._below(),
             sha256=made.sha256,
             tree=made.tree,
@@ -180,7 +184,7 @@ class _Node:
         parts = [b"%s\0%s\0" % link for link in self.plan.links.items()]
         parts += [b"%s/\0%s\0" % (name, folder.sha256) for name, folder in self.folders.items()]
         # What is a secret may be another matter by now.
-        parts += [b"%s\0=%s\0" % secret for secret in sorted(self.said.items())]
+        parts += [b"%s\0=%s\0" % secret for secret in sorted(self.plan.said.items())]
         return b"".join(parts)
 
 

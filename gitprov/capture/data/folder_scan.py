@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import attrgetter
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 from gitprov.capture.data.crowd import FILE, FOLDER, LINK, Crowd, Member
@@ -21,6 +22,7 @@ _OTHER = "neither a file, a link nor a folder"
 # Of so many files whose sizes are not known, one is looked at; where one is large, all are.
 _SAMPLE = 16
 _LARGE_BYTES = 256 << 10
+_BY_NAME = attrgetter("name")
 
 
 # Returns names, and what links say, without secrets: those alone that hold one.
@@ -111,15 +113,16 @@ class Scanner:
     ) -> Scan:
         scan = Scan(path, cached=self._cache.get(path))
         closely = self._follow or scan.cached is not None
-        entries.sort(key=_by_name)
+        names, stats = scan.names, scan.stats
+        entries.sort(key=_BY_NAME)
         for entry in entries:
             found = None
             try:
                 if closely:
                     found = entry.stat(follow_symlinks=False)
                     if S_ISREG(found.st_mode) and entry.name != _GIT:  # as nearly all are
-                        scan.names.append(entry.name)
-                        scan.stats.append(pack_stat(found))
+                        names.append(entry.name)
+                        stats.append(pack_stat(found))
                         continue
                     found = entry.stat() if self._follow and S_ISLNK(found.st_mode) else None
             except OSError as error:
@@ -215,7 +218,3 @@ def _sizes(folder: bytes, names: Sequence[bytes]) -> dict[bytes, int]:
         except OSError:  # who hashes it will say so
             continue
     return sizes
-
-
-def _by_name(entry: os.DirEntry[bytes]) -> bytes:
-    return entry.name
