@@ -7,20 +7,28 @@ on a broken GPU. What does not show itself is named with the reason.
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from gitprov.model.run import Hardware
 
-_CPUINFO_BYTES = 4096  # the first processor; the kernel takes milliseconds to write all of many
+_CPUINFO_BYTES = 16384  # the first processor; the kernel takes milliseconds to write all of many
 _NVIDIA = "proc/driver/nvidia"
 _AMD_NODES = "sys/class/kfd/kfd/topology/nodes"
 
 
+class Device(NamedTuple):
+    """An accelerator, and the version of its driver."""
+
+    name: str
+    driver: str | None
+
+
 def capture_hardware(root: Path = Path("/")) -> tuple[Hardware, dict[str, str]]:
     """Return the hardware that the files under `root` tell of, and why fields are absent."""
-    cpu, memory = _cpu(root), _memory(root)
-    accelerators = (*_nvidia(root), *_amd(root))
+    cpu, memory = processor_name(processor(root)), memory_bytes(root)
+    accelerators = tuple(_in_words(device) for device in devices(root))
     missing = {}
     if cpu is None:
         missing["hardware.cpu"] = "the system has no /proc/cpuinfo that names a processor"
@@ -37,30 +45,52 @@ def capture_hardware(root: Path = Path("/")) -> tuple[Hardware, dict[str, str]]:
     return hardware, missing
 
 
-def _read(path: Path) -> str:
-    """Return a file's text; nothing where it is absent or may not be read."""
-    try:
-        return path.read_text("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _cpu(root: Path) -> str | None:
+def processor(root: Path) -> dict[str, str]:
+    """Return what the kernel says of the first processor, by its own names."""
     try:
         with (root / "proc/cpuinfo").open("rb", buffering=0) as file:
             text = file.read(_CPUINFO_BYTES).decode("utf-8", "replace")
     except OSError:
-        return None
+        return {}
     fields: dict[str, str] = {}
     for line in text.splitlines():
         name, _, value = line.partition(":")
         fields.setdefault(name.strip(), " ".join(value.split()))
+    return fields
+
+
+def processor_name(fields: Mapping[str, str]) -> str | None:
+    """Return the model of a processor, from what the kernel says of it."""
     for name in ("model name", "cpu model", "cpu", "Model", "Hardware"):
         if fields.get(name):
             return fields[name]
     if "CPU part" in fields:  # ARM servers give numbers only
         return f"ARM implementer {fields.get('CPU implementer', '?')} part {fields['CPU part']}"
     return None
+
+
+def memory_bytes(root: Path) -> int | None:
+    """Return how much memory the machine has."""
+    match = re.search(r"^MemTotal:\s*(\d+) kB", _read(root / "proc/meminfo"), re.MULTILINE)
+    if match:
+        return int(match[1]) * 1024
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+
+
+def devices(root: Path) -> list[Device]:
+    """Return the accelerators that drivers show, those of NVIDIA first."""
+    return [*_nvidia(root), *_amd(root)]
+
+
+def _read(path: Path) -> str:
+    """Return a file's text; nothing where it is absent or may not be read."""
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _cores(root: Path) -> int | None:
@@ -88,38 +118,32 @@ def _cgroup_shares(root: Path) -> Iterator[float]:
             return
 
 
-def _memory(root: Path) -> int | None:
-    match = re.search(r"^MemTotal:\s*(\d+) kB", _read(root / "proc/meminfo"), re.MULTILINE)
-    if match:
-        return int(match[1]) * 1024
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return None
+def _in_words(device: Device) -> str:
+    return f"{device.name} (driver {device.driver})" if device.driver else device.name
 
 
-def _nvidia(root: Path) -> Iterator[str]:
+def _nvidia(root: Path) -> Iterator[Device]:
     """Yield each NVIDIA GPU with the driver's version, by PCI address."""
     version = re.search(r"\b\d{2,}\.\d+(\.\d+)*\b", _read(root / _NVIDIA / "version"))
-    driver = f" (driver {version[0]})" if version else ""
+    driver = version[0] if version else None
     for file in sorted((root / _NVIDIA / "gpus").glob("*/information")):
         model = re.search(r"^Model:[ \t]*(\S.*?)\s*$", _read(file), re.MULTILINE)
         if model:
             name = model[1]
-            yield (name if name.startswith("NVIDIA") else f"NVIDIA {name}") + driver
+            yield Device(name if name.startswith("NVIDIA") else f"NVIDIA {name}", driver)
 
 
-def _amd(root: Path) -> Iterator[str]:
+def _amd(root: Path) -> Iterator[Device]:
     """Yield each AMD GPU that the compute driver knows, in its own order."""
-    version = _read(root / "sys/module/amdgpu/version").strip()
-    driver = f" (driver {version})" if version else ""
+    driver = _read(root / "sys/module/amdgpu/version").strip() or None
     nodes = [node for node in (root / _AMD_NODES).glob("*") if node.name.isdecimal()]
     for node in sorted(nodes, key=lambda node: int(node.name)):
         properties = _read(node / "properties")
         target = re.search(r"^gfx_target_version (\d+)$", properties, re.MULTILINE)
         if target and int(target[1]):  # processors are nodes too, with target 0
             name = _read(node / "name").strip()
-            yield " ".join(word for word in ("AMD", name, _gfx(int(target[1]))) if word) + driver
+            words = " ".join(word for word in ("AMD", name, _gfx(int(target[1]))) if word)
+            yield Device(words, driver)
 
 
 def _gfx(target: int) -> str:

@@ -7,7 +7,7 @@ command starts in, since a folder's own lock governs what is run in it.
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gitprov.capture.environments.kind import Findings, Request
@@ -17,8 +17,10 @@ MAX_LOCK_BYTES = 8 << 20
 _NAMES = frozenset(
     {
         "Cargo.lock",
+        "JuliaManifest.toml",
         "Manifest.toml",
         "Pipfile.lock",
+        "conda-lock.yaml",
         "conda-lock.yml",
         "environment.yaml",
         "environment.yml",
@@ -27,13 +29,23 @@ _NAMES = frozenset(
         "package-lock.json",
         "pdm.lock",
         "pixi.lock",
+        "pnpm-lock.yaml",
         "poetry.lock",
         "renv.lock",
         "uv.lock",
+        "yarn.lock",
     }
 )
-# PEP 751: pylock.toml, or pylock.<name>.toml with no dot in the name.
-_PATTERN = re.compile(r"pylock(\.[^.]+)?\.toml|requirements.*\.txt", re.DOTALL)
+# PEP 751: pylock.toml, or pylock.<name>.toml with no dot in the name; conda-<platform>.lock, as
+# conda-lock renders it; manifests of Julia for one of its versions.
+_PATTERN = re.compile(
+    r"pylock(\.[^.]+)?\.toml|requirements.*\.txt|conda-.+\.lock"
+    r"|(Julia)?Manifest-v[0-9.]+\.toml",
+    re.DOTALL,
+)
+# A project of Julia is locked by its manifest, which needs it beside.
+_JULIA_PROJECTS = ("JuliaProject.toml", "Project.toml")
+_JULIA_MANIFEST = re.compile(r"(Julia)?Manifest(-v[0-9.]+)?\.toml")
 
 
 class _SkippedError(Exception):
@@ -49,7 +61,7 @@ def capture(request: Request, /) -> Findings:
     missing: dict[str, str] = {}
     for folder in _folders(request.top, request.cwd):
         try:
-            names = sorted(name for name in os.listdir(folder) if _is_lock(name))  # noqa: PTH208
+            names = _locks_among(os.listdir(folder))  # noqa: PTH208
         except OSError as error:
             missing[_field(folder, request.top)] = f"the folder cannot be read: {error.strerror}"
             continue
@@ -62,8 +74,11 @@ def capture(request: Request, /) -> Findings:
     return Findings(files=files, locks=tuple(sorted(files)), missing=missing)
 
 
-def _is_lock(name: str) -> bool:
-    return name in _NAMES or _PATTERN.fullmatch(name) is not None
+def _locks_among(names: Sequence[str]) -> list[str]:
+    locks = {name for name in names if name in _NAMES or _PATTERN.fullmatch(name)}
+    if any(_JULIA_MANIFEST.fullmatch(name) for name in locks):
+        locks.update(name for name in _JULIA_PROJECTS if name in names)
+    return sorted(locks)
 
 
 def _folders(top: Path, cwd: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Which Python a script names in its first lines.
+"""Which Python, or other program, a script names in its first lines.
 
 Three forms are in use: the interpreter's path, `/usr/bin/env` and a name, and, for paths that
 exceed the kernel's limit, the shell line that pip and uv write. Pure functions.
@@ -26,6 +26,12 @@ def python_of(head: bytes, script: Path) -> list[str]:
 
     `head` are the first bytes of `script`. Empty where this is no script, or not Python's.
     """
+    words = words_of(head, script)
+    return words if words and is_python(words[0]) else []
+
+
+def words_of(head: bytes, script: Path) -> list[str]:
+    """Return the program and its arguments that a script begins with, in whichever language."""
     if not head.startswith(b"#!"):
         return []
     lines = os.fsdecode(head).split("\n", 2)
@@ -36,8 +42,8 @@ def python_of(head: bytes, script: Path) -> list[str]:
     if program == "env":
         words = _after_env(words[1:])
     elif program == "sh" and len(lines) > 1:
-        words = _from_shell_line(lines[1], script)
-    return words if words and is_python(words[0]) else []
+        words = _from_shell_line(lines[1], script) or words
+    return words
 
 
 def _after_env(words: list[str]) -> list[str]:

@@ -6,19 +6,17 @@ in `.gitprov.toml` (`[environment] system-packages = true`) or in git's configur
 its form from one release to the next, so rpm itself is asked.
 """
 
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from gitprov.capture.environments.kind import Findings, Request, known
 from gitprov.capture.environments.plain_files import read_plain
+from gitprov.capture.environments.programs import ProgramError, output_of
 from gitprov.capture.settings_file import read_settings
 from gitprov.codec.environment_text import SYSTEM_PACKAGES, text
 from gitprov.errors import InputError
 from gitprov.store.repository import Config
-
-TIMEOUT_SECONDS = 20.0
 
 _SETTING = "prov.environment.systempackages"
 _FIELD = "environment.system-packages"
@@ -120,23 +118,10 @@ def _row(fields: Mapping[str, str], name: str, version: str, architecture: str) 
 def _rpm(root: Path, env: Mapping[str, str]) -> Iterator[_Row]:
     command = ["rpm", "--root", str(root), "-qa", "--qf", _RPM_FORMAT]
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            check=False,
-            env={**env, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            timeout=TIMEOUT_SECONDS,
-        )
-    except OSError as error:
-        raise _UnreadableError(f"rpm cannot be started: {error.strerror}") from error
-    except subprocess.TimeoutExpired as error:
-        reason = f"rpm did not answer within {TIMEOUT_SECONDS:.0f} s"
-        raise _UnreadableError(reason) from error
-    if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise _UnreadableError(f"rpm failed: {said or f'status {done.returncode}'}")
-    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        output = output_of(command, cwd=root, env={**env, "LC_ALL": "C"})
+    except ProgramError as error:
+        raise _UnreadableError(str(error)) from error
+    for line in output.decode("utf-8", "replace").splitlines():
         name, version, architecture = (*line.split("\t"), "", "")[:3]
         if name != "gpg-pubkey":  # a key, which rpm keeps as if it were a package
             yield from _row({"N": name, "V": version, "A": architecture}, "N", "V", "A")

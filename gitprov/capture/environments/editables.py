@@ -1,0 +1,135 @@
+"""`editables.json`: which state of their repositories the editable installs are in.
+
+Such a distribution is imported from where it is written, so its version says little. Of the
+repository around it stand here the commit, its tree, and whether there are changes; compiled files
+and the metadata that installing leaves are none. Of the run's own repository the run's source says
+all of that, and better.
+
+The code may change between two runs without a trace in the environment, so nothing is kept.
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from gitprov.capture.environments.kind import Findings, Request
+from gitprov.capture.environments.plain_files import text_or_nothing
+from gitprov.capture.environments.programs import ProgramError, output_of
+from gitprov.capture.environments.python_folders import package_folders
+from gitprov.codec.environment_text import EDITABLES, PACKAGES, text
+from gitprov.store.git import git_environment
+
+SECONDS = 10.0
+
+_FIELD = "environment.editables"
+# Nothing of the repository's is run but its filters, and those only on files that have changed.
+_SAFELY = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-pager")
+_LEFT_BEHIND = ("__pycache__/", ".egg-info/")
+
+_Row = dict[str, Any]
+
+
+class _UnknownError(Exception):
+    """The state of a repository cannot be told; the message says why."""
+
+
+def capture(request: Request, /) -> Findings:
+    """Return editables.json; nothing where there are no editable installs."""
+    listing = request.found.get(PACKAGES, b"")
+    if b'"editable": true' not in listing:
+        return Findings()
+    document = json.loads(listing)
+    folders = package_folders(document["interpreter"], cwd=request.cwd, env=request.env)
+    repositories = _Repositories(request.top)
+    rows: list[_Row] = []
+    missing: dict[str, str] = {}
+    for package in document["packages"]:
+        if package.get("editable") is not True:
+            continue
+        name = package["name"]
+        place = _place(package, folders)
+        if place is None:
+            missing[f"{_FIELD}.{name}"] = "where it lies is not written down"
+            continue
+        row = {"name": name, "path": str(place)}
+        try:
+            row |= repositories.state(place)
+        except _UnknownError as error:
+            missing[f"{_FIELD}.{name}"] = str(error)
+        rows.append(row)
+    files = {EDITABLES: text("editables.1", {"editables": rows})} if rows else {}
+    return Findings(files=files, missing=missing)
+
+
+def _place(package: _Row, folders: list[Path]) -> Path | None:
+    """Return the folder of an editable install: by its direct_url, or by an .egg-link."""
+    url = package.get("direct_url", {}).get("url", "")
+    if isinstance(url, str) and url.startswith("file:"):
+        path = unquote(urlsplit(url).path, errors="surrogateescape")
+        return Path(path) if path and "\0" not in path else None
+    return next(_linked(package["name"], folders), None)
+
+
+def _linked(name: str, folders: list[Path]) -> Iterator[Path]:
+    """Yield where the links that `setup.py develop` writes lead to."""
+    for folder in folders:
+        for form in (name, name.replace("-", "_"), name.replace("_", "-")):
+            line = text_or_nothing(folder / f"{form}.egg-link").partition("\n")[0].strip()
+            if line:
+                yield folder / line
+
+
+class _Repositories:
+    """The repositories around editable installs; all together have a bounded time to answer."""
+
+    def __init__(self, own: Path | None) -> None:
+        self._own = own
+        self._states: dict[Path, _Row] = {}
+        self._deadline = time.monotonic() + SECONDS
+        # How paths are matched in ours says nothing of theirs.
+        env = git_environment().items()
+        self._env = {name: value for name, value in env if "PATHSPECS" not in name}
+
+    def state(self, place: Path) -> _Row:
+        """Return what is known of the repository around a folder, or raise _UnknownError."""
+        if not place.is_dir():
+            raise _UnknownError("its folder is not there")
+        try:
+            top = self._git(place, "rev-parse", "--show-toplevel")
+        except ProgramError as error:
+            raise _UnknownError(f"it is in no repository that can be read: {error}") from error
+        path = Path(top).resolve()
+        if path == self._own:
+            return {"is_source": True}
+        if path not in self._states:
+            self._states[path] = self._look_at(path)
+        return self._states[path]
+
+    def _look_at(self, top: Path) -> _Row:
+        row: _Row = {}
+        for name in ("commit", "tree"):
+            with contextlib.suppress(ProgramError):  # nothing is committed yet
+                row[name] = self._git(top, "rev-parse", "--verify", f"HEAD^{{{name}}}")
+        try:
+            listed = self._git(top, "status", "--porcelain", "-z", "--untracked-files=normal")
+        except ProgramError as error:
+            raise _UnknownError(
+                f"what has changed in its repository is not known: {error}"
+            ) from error
+        return row | {"dirty": any(_is_change(item) for item in listed.split("\0"))}
+
+    def _git(self, folder: Path, *arguments: str) -> str:
+        left = max(self._deadline - time.monotonic(), 0.1)
+        command = ["git", *_SAFELY, *arguments]
+        said = output_of(command, cwd=folder, env=self._env, timeout=left)
+        return os.fsdecode(said).removesuffix("\n")
+
+
+def _is_change(item: str) -> bool:
+    """Whether a line of `git status` counts; of renamed files the old names are lines, too."""
+    return bool(item) and not (item.startswith("?? ") and item.endswith(_LEFT_BEHIND))

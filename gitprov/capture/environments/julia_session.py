@@ -1,0 +1,173 @@
+"""`julia.json`: the Julia that the command runs under, and the packages of its project.
+
+The project is that of `--project`, of JULIA_PROJECT, or the one around the current folder, which
+scripts commonly activate themselves; else the shared environment of this version. What is
+installed for it stands in its manifest, with a tree's id for every package.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gitprov.capture.environments.kind import Findings, Request, known
+from gitprov.capture.environments.plain_files import read_plain, text_or_nothing
+from gitprov.capture.environments.programs import find_program, said_by, started_as
+from gitprov.capture.url_credentials import without_credentials
+from gitprov.codec.environment_text import text
+
+JULIA = "julia.json"
+
+_FIELD = "environment.julia"
+_MAX_BYTES = 16 << 20
+_PROGRAM = re.compile(r"julia(-?[0-9.]+)?")
+_VERSION = re.compile(r"\bversion (\d+\.\d+\.\d+\S*)")
+_WITH_VALUE = ("-C", "-H", "-J", "-L", "-p", "-t")
+_BEFORE_CODE = ("-e", "-E", "-m", "--")
+_PROJECTS = ("JuliaProject.toml", "Project.toml")
+_MANIFESTS = ("JuliaManifest.toml", "Manifest.toml")
+
+
+def capture(request: Request, /) -> Findings:
+    """Return julia.json; nothing where the command is not Julia's."""
+    words = started_as(_PROGRAM, request)
+    if not words:
+        return Findings()
+    program = find_program(words[0], cwd=request.cwd, env=request.env)
+    version = _version(program, words, request) if program else None
+    missing = {} if version else {f"{_FIELD}.version": "julia is not there, or does not say"}
+    project, doubt = _project(words[1:], request, version)
+    if doubt:
+        missing[f"{_FIELD}.project"] = doubt
+    packages: list[dict[str, str]] = []
+    if project is not None:
+        manifest = _manifest(project, version)
+        try:
+            packages = _packages(_document(manifest))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no TOML"
+            missing[f"{_FIELD}.packages"] = f"{manifest.name} cannot be read: {reason}"
+    document = known(version=version, packages=packages)
+    files = {JULIA: text("julia.1", document)} if document else {}
+    return Findings(files=files, missing=missing)
+
+
+def _version(program: Path, words: Sequence[str], request: Request) -> str | None:
+    """Return what Julia says; juliaup chooses one by `+channel`, a variable and its settings."""
+    channel = words[1:2] if words[1:2] and words[1].startswith("+") else []
+    depots = request.env.get("JULIAUP_DEPOT_PATH") or f"{request.env.get('HOME', '/')}/.julia"
+    chosen = text_or_nothing(request.cwd / depots / "juliaup/juliaup.json")
+    depends_on = [request.env.get("JULIAUP_CHANNEL"), chosen]
+    said = said_by(program, [*channel, "--version"], request, depends_on)
+    match = _VERSION.search(said or "")
+    return match[1] if match else None
+
+
+def _project(
+    options: Sequence[str], request: Request, version: str | None
+) -> tuple[Path | None, str | None]:
+    """Return the folder of the project, and why it may not be the one that is used."""
+    asked = _option(options)
+    if asked is None:
+        asked = request.env.get("JULIA_PROJECT") or None
+    if asked is not None:
+        return _named(asked, request, version), None
+    if (around := _around(request)) is not None:
+        return around, "the command names no project; the packages are those of the one around it"
+    return _shared(f"v{_minor(version)}", request), None
+
+
+def _option(options: Sequence[str]) -> str | None:
+    """Return the last `--project` before the script; without a value it is that around here."""
+    found = None
+    words = iter(options)
+    for word in words:
+        if not word.startswith(("-", "+")) or word in _BEFORE_CODE:
+            break
+        if word in _WITH_VALUE:
+            next(words, None)
+        name, equals, value = word.partition("=")
+        if name == "--project":
+            found = value if equals else "@."
+    return found
+
+
+def _named(name: str, request: Request, version: str | None) -> Path | None:
+    if name == "@.":
+        return _around(request)
+    if name.startswith("@"):
+        return _shared(name[1:].replace("#.#", _minor(version)), request)
+    if "\0" in name:
+        return None
+    place = Path(request.env.get("HOME", "/")) / name[2:] if name.startswith("~/") else Path(name)
+    place = request.cwd / place
+    return place.parent if place.is_file() else place
+
+
+def _around(request: Request) -> Path | None:
+    """Return the nearest folder with a project, from the current one up to the repository's top."""
+    for folder in (request.cwd, *request.cwd.parents):
+        if any((folder / name).is_file() for name in _PROJECTS):
+            return folder
+        if folder == (request.top or request.cwd):
+            return None
+    return None
+
+
+def _shared(name: str, request: Request) -> Path | None:
+    """Return the environment of this name in the first depot that has it."""
+    depots = request.env.get("JULIA_DEPOT_PATH") or ""
+    for depot in (*depots.split(os.pathsep), f"{request.env.get('HOME', '/')}/.julia"):
+        place = request.cwd / depot / "environments" / name
+        if depot and "\0" not in str(place) and place.is_dir():
+            return place
+    return None
+
+
+def _minor(version: str | None) -> str:
+    return ".".join((version or "").split(".")[:2])
+
+
+def _manifest(project: Path, version: str | None) -> Path:
+    """Return the manifest of a project: one for this version alone wins (Julia 1.11)."""
+    names = list(_MANIFESTS)
+    if minor := _minor(version):
+        names = [name.replace(".toml", f"-v{minor}.toml") for name in _MANIFESTS] + names
+    places = [project / name for name in names]
+    return next((place for place in places if place.is_file()), project / "Manifest.toml")
+
+
+def _document(manifest: Path) -> Mapping[str, Any]:
+    # Late: most commands are not Julia's.
+    import tomllib  # noqa: PLC0415
+
+    return tomllib.loads(read_plain(manifest, _MAX_BYTES).decode())
+
+
+def _packages(document: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the packages of a manifest: of format 2 they stand in `deps`, of format 1 on top."""
+    table = document.get("deps") if "manifest_format" in document else document
+    rows = {tuple(sorted(row.items())): row for row in _rows(table)}
+    return sorted(rows.values(), key=lambda row: (row["name"], row["version"]))
+
+
+def _rows(table: object) -> Iterator[dict[str, str]]:
+    for name, entries in table.items() if isinstance(table, dict) else ():
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict):
+                # What is of the standard library has Julia's version and none of its own.
+                version = entry.get("version", "stdlib")
+                yield known(name=str(name), version=str(version), source=_source(entry))
+
+
+def _source(entry: Mapping[str, Any]) -> str | None:
+    """Return where a package came from: a folder, a repository, or the id of its tree."""
+    if isinstance(path := entry.get("path"), str):
+        return path
+    tree = entry.get("git-tree-sha1")
+    tree = f"tree {tree}" if isinstance(tree, str) else None
+    if isinstance(url := entry.get("repo-url"), str):
+        words = [without_credentials(url), entry.get("repo-rev"), tree]
+        return " ".join(word for word in words if isinstance(word, str))
+    return tree

@@ -1,0 +1,130 @@
+"""Programs besides Python: which of them a command starts, and what one says.
+
+Nothing is started to find a program, and none can hold up a run. What one says of itself (its
+version, its home) is kept as long as its file does not change.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+
+from gitprov.capture.environments.cache import Cache
+from gitprov.capture.environments.kind import Request
+from gitprov.capture.environments.shebang import HEAD_BYTES, words_of
+
+TIMEOUT_SECONDS = 20.0
+
+_RACY_NS = 2_000_000_000  # coarser than the time stamps of any filesystem in use
+
+
+class ProgramError(Exception):
+    """A program gave no answer; the message says why."""
+
+
+def find_program(name: str, *, cwd: Path, env: Mapping[str, str]) -> Path | None:
+    """Return the file that executing `name` would start, as an absolute path."""
+    if "/" in name:
+        places = [cwd / name]
+    else:
+        folders = env.get("PATH", os.defpath).split(os.pathsep)
+        places = [cwd / folder / name for folder in folders]
+    for place in places:
+        try:
+            if place.is_file() and os.access(place, os.X_OK):
+                return place
+        except (OSError, ValueError):  # ValueError: a null byte in the name
+            continue
+    return None
+
+
+def started_as(form: re.Pattern[str], request: Request) -> list[str]:
+    """Return the command if it starts a program whose name has this form; nothing if another.
+
+    Of a script whose first line names such a program, that and its arguments stand in front.
+    """
+    argv = list(request.argv)
+    if not argv or form.fullmatch(PurePath(argv[0]).name):
+        return argv
+    script = find_program(argv[0], cwd=request.cwd, env=request.env)
+    if script is None:
+        return []
+    try:
+        with script.open("rb") as file:
+            words = words_of(file.read(HEAD_BYTES), script)
+    except OSError:
+        return []
+    return [*words, *argv] if words and form.fullmatch(PurePath(words[0]).name) else []
+
+
+def said_by(
+    program: Path, arguments: Sequence[str], request: Request, depends_on: Sequence[object] = ()
+) -> str | None:
+    """Return what a program prints; None where it fails. It is started once, until it changes.
+
+    `depends_on` is what its answer depends on besides its file, as JSON has it.
+    """
+    try:
+        status = program.stat()
+    except OSError:
+        return None
+    state = [status.st_mtime_ns, status.st_size, status.st_ino]
+    parts = [str(program), state, list(arguments), list(depends_on)]
+    key = hashlib.sha256(json.dumps(["said", *parts]).encode()).hexdigest()
+    cache = Cache(request.cache)
+    kept = cache.read(key)
+    if kept is not None and isinstance(kept.get("said"), str):
+        said: str = kept["said"]
+        return said
+    try:
+        output = output_of([str(program), *arguments], cwd=request.cwd, env=request.env)
+    except ProgramError:
+        return None
+    answer = output.decode("utf-8", "replace").strip()
+    if status.st_mtime_ns < time.time_ns() - _RACY_NS:
+        cache.write(key, {"said": answer})
+    return answer
+
+
+def output_of(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float = TIMEOUT_SECONDS
+) -> bytes:
+    """Return what a command prints; raise ProgramError where it fails or takes too long."""
+    name = PurePath(command[0]).name
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ProgramError(f"{name} cannot be started: {reason}") from error
+    with process:
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            _kill(process)
+            raise ProgramError(f"{name} did not answer within {timeout:.0f} s") from error
+        except BaseException:
+            _kill(process)
+            raise
+    if process.returncode != 0:
+        raise ProgramError(f"{name} failed with status {process.returncode}")
+    return output
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the whole group: a child of a wrapper would keep the pipe open."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
