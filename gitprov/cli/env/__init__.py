@@ -19,5 +19,6 @@ app = VerbGroup(
         "gitprov.cli.env.history": ("log",),
         "gitprov.cli.env.checking": ("check",),
         "gitprov.cli.env.exporting": ("export",),
+        "gitprov.cli.env.restoring": ("restore",),
     },
 )

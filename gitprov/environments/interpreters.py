@@ -1,0 +1,162 @@
+"""A Python interpreter on this machine for a recorded one: the same version, or the nearest.
+
+A recorded path is only tried where no stranger can have put anything: it is a Python by its name,
+belongs to the system or to the user, nobody else may write it, and it is in no work tree that was
+fetched.
+"""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitprov.capture.environments.interpreter import Interpreter as Program
+from gitprov.capture.environments.probe import Answer, ProbeError, ask
+from gitprov.capture.environments.shebang import is_python
+from gitprov.errors import RestoreFailed
+from gitprov.model.environment import Interpreter
+from gitprov.model.wording import printable
+
+_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+\S*)?")
+_UV_SECONDS = 20
+_IMPLEMENTATIONS = {"cpython": "python", "pypy": "pypy", "graalpy": "graalpy"}
+# What would point an interpreter or installer at another environment.
+_MISLEADING = ("PYTHON", "CONDA_", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An interpreter of this machine; `note` says in what it differs from the recorded one."""
+
+    path: Path
+    version: str
+    note: str | None = None
+
+
+def plain_environment() -> dict[str, str]:
+    """Return our variables without those that choose another Python environment."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(_MISLEADING)}
+
+
+def find_python(wanted: Interpreter, given: Path | None, *, work_tree: Path | None) -> Found:
+    """Return the interpreter to restore with: the one given, the same version, or the same X.Y.
+
+    Raises RestoreFailed where there is none.
+    """
+    if given is not None:
+        answer = _ask(given)
+        if answer is None:
+            raise RestoreFailed(f"{given} does not answer as a Python interpreter does")
+        return _found(given, answer, wanted)
+    series = _series(wanted.version)
+    near: Found | None = None
+    for path in _candidates(wanted, series, work_tree):
+        answer = _ask(path)
+        if answer is None or answer.implementation != wanted.implementation:
+            continue
+        if answer.version == wanted.version and wanted.soabi in (None, answer.soabi):
+            return _found(path, answer, wanted)
+        if _series(answer.version) == series and near is None:
+            near = _found(path, answer, wanted)
+    if near is not None:
+        return near
+    raise RestoreFailed(
+        f"no {_title(wanted)} is here; install it (uv python install {series}), or name another "
+        "one: --python PATH"
+    )
+
+
+def _found(path: Path, answer: Answer, wanted: Interpreter) -> Found:
+    differs = []
+    if (answer.implementation, answer.version) != (wanted.implementation, wanted.version):
+        differs.append(f"{answer.implementation} {answer.version}")
+    elif wanted.soabi not in (None, answer.soabi):
+        differs.append(answer.soabi)
+    note = f"{differs[0]} stands for {_title(wanted)}, which is not here" if differs else None
+    return Found(path=Path(os.path.abspath(path)), version=answer.version, note=note)  # noqa: PTH100 -- links stay: they are what makes an environment
+
+
+def _title(wanted: Interpreter) -> str:
+    return printable(f"{wanted.implementation} {wanted.version}")
+
+
+def _series(version: str) -> str:
+    match = _VERSION.match(version)
+    return f"{match[1]}.{match[2]}" if match else ""
+
+
+def _candidates(wanted: Interpreter, series: str, work_tree: Path | None) -> Iterator[Path]:
+    seen = set()
+    for path in _places(wanted, series, work_tree):
+        real = os.path.realpath(path)
+        if real not in seen or path.suffix == "":  # shims are one file for many versions
+            seen.add(real)
+            yield path
+
+
+def _places(wanted: Interpreter, series: str, work_tree: Path | None) -> Iterator[Path]:
+    stem = _IMPLEMENTATIONS.get(wanted.implementation, "python")
+    base = Path(wanted.base_prefix or "/", "bin", f"{stem}{series}")
+    recorded = Path(wanted.executable) if wanted.executable else base
+    yield from (path for path in (base, recorded) if _is_trusted(path, work_tree))
+    for name in (f"{stem}{series}", f"{stem}3", stem):
+        for folder in os.get_exec_path():
+            if os.access(path := Path(folder, name), os.X_OK) and Path(folder).is_absolute():
+                yield path
+    if series and (uv := shutil.which("uv")):
+        for version in (wanted.version, series):
+            yield from _by_uv(uv, version)
+
+
+def _by_uv(uv: str, version: str) -> Iterator[Path]:
+    if not _VERSION.fullmatch(version):
+        return
+    command = [uv, "python", "find", "--no-project", "--system", "--no-python-downloads", version]
+    try:
+        done = subprocess.run(
+            command,
+            cwd="/",
+            env=plain_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_UV_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return
+    if done.returncode == 0 and done.stdout.strip():
+        yield Path(done.stdout.strip())
+
+
+def _is_trusted(path: Path, work_tree: Path | None) -> bool:
+    if not path.is_absolute() or not is_python(path.name):
+        return False
+    try:
+        real = path.resolve(strict=True)
+        if not is_python(real.name) or not os.access(real, os.X_OK):
+            return False
+        if work_tree is not None and real.is_relative_to(work_tree.resolve()):
+            return False
+        return all(_is_ours(place) for place in (real, real.parent))
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def _is_ours(place: Path) -> bool:
+    status = place.stat()
+    writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return status.st_uid in (0, os.geteuid()) and not writable
+
+
+def _ask(path: Path) -> Answer | None:
+    root, env = Path("/"), plain_environment()
+    program = Program(path=path, options=("-I",), cwd=root, env=env)
+    try:
+        return ask(program, cwd=root, env=env)
+    except ProbeError:
+        return None
