@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitprov.capture.environments import (
+    agreement,
     conda,
     container,
     editables,
