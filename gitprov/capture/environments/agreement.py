@@ -46,7 +46,9 @@ _DEMANDING_KINDS = frozenset({"conda-lock", "conda-explicit"})
 _MAIN = "main"
 _SHORT_COMMIT = 9
 # In arrays with one table a line, as tools write them: files, which take most of the time to read.
-_FILE_LINE = re.compile(rb"^[ \t]+\{ ?(?:url|file|path|name|filename) ?=.*\},?[ \t]*\r?\n", re.MULTILINE)
+_FILE_LINE = re.compile(
+    rb"^[ \t]+\{ ?(?:url|file|path|name|filename) ?=.*\},?[ \t]*\r?\n", re.MULTILINE
+)
 
 Row = dict[str, Any]
 Installed = Mapping[str, Row]
@@ -157,14 +159,14 @@ def _disagreements(
 def _absent(
     lock: Lock, packages: Iterable[LockedPackage], environment: _Sides
 ) -> set[tuple[str, str]]:
-    """Return the packages that have to be installed and are not, if the lock is of this environment.
+    """Return the packages that have to be there and are not, if the lock is of this environment.
 
     None are packages of a conda lock that is compared with a Python without conda.
     """
     file_name = lock.path.rpartition("/")[2]
     if file_name not in _DEMANDING and lock.kind not in _DEMANDING_KINDS:
         return set()
-    needed = {
+    needed: dict[tuple[str, str], bool] = {
         (package.name, package.ecosystem): environment.row(package) is not None
         for package in packages
         if not package.marker
