@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitprov.capture.argument_marks import WIDTH, mark
 from gitprov.capture.environments.shebang import HEAD_BYTES, python_of
@@ -27,12 +27,24 @@ _PLAIN = re.compile(r"\('(read)', '([^'\\]*)', (\d+)\)")
 _SPAWNED = ["python"]
 
 
+class ReportedPython(NamedTuple):
+    """An interpreter that ran, as it names itself; `path` is the PYTHONPATH that it was given."""
+
+    executable: str
+    prefix: str
+    base_prefix: str
+    version: str
+    options: str
+    path: str
+
+
 @dataclass(slots=True)
 class Reported:
     """What was touched, by how many processes, and what may have been touched unseen.
 
     `reads` are the files of the work tree that were read, as each process sees it; `gap` says why
-    these may not be all.
+    these may not be all. `pythons` are the interpreters that ran, each once, in the order of their
+    first start.
     """
 
     touched: Touched = field(default_factory=Touched)
@@ -40,6 +52,7 @@ class Reported:
     processes: int = 0
     gap: str | None = None
     unseen: list[str] = field(default_factory=list)
+    pythons: list[ReportedPython] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -57,6 +70,7 @@ class _Process:
     gaps: list[str] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
     starts: list[list[str]] = field(default_factory=list)
+    pythons: list[ReportedPython] = field(default_factory=list)
 
 
 def reported(folder: Path, command: list[str], pid: int) -> Reported:
@@ -64,7 +78,7 @@ def reported(folder: Path, command: list[str], pid: int) -> Reported:
 
     `pid` is the process that has started the command.
     """
-    files = sorted(file for file in folder.iterdir() if file.name != ROOTS)
+    files = sorted((file for file in folder.iterdir() if file.name != ROOTS), key=_start)
     if len(files) > MAX_PROCESSES:
         return _unknown(f"there were more than {MAX_PROCESSES} processes", len(files))
     found = Reported(processes=len(files))
@@ -73,6 +87,8 @@ def reported(folder: Path, command: list[str], pid: int) -> Reported:
     except (ValueError, SyntaxError, IndexError, TypeError):
         return _unknown("what a process wrote down is damaged", len(files))
     found.reads = set().union(*[process.reads for process in processes])
+    pythons = [python for process in processes for python in process.pythons]
+    found.pythons = list(dict.fromkeys(pythons))
     inside = [gap for process in processes for gap in process.gaps]
     ended = all(process.ended for process in processes if not process.forked)
     cut_short = [] if ended else ["a program was cut short"]
@@ -81,6 +97,12 @@ def reported(folder: Path, command: list[str], pid: int) -> Reported:
     # What a program that was cut short has touched, it has told before.
     found.unseen = list(dict.fromkeys([*inside, *between]))[:_MAX_GAPS]
     return found
+
+
+def _start(file: Path) -> tuple[int, str]:
+    """Return when the process of a file has begun it, which is in its name."""
+    time = file.name.rpartition("-")[2]
+    return (int(time) if time.isdecimal() else 0), file.name
 
 
 def _unknown(reason: str, processes: int) -> Reported:
@@ -101,6 +123,8 @@ def _process(file: Path, touched: Touched) -> _Process:
                 process.starts.append([program, *argv[1:]])
             case "forks", []:
                 process.forks += 1
+            case "python", [str(), str(), str(), str(), str(), str()]:
+                process.pythons.append(ReportedPython(*values))
             case "end", [bool(waited)]:
                 process.ended, process.waited = True, waited
             case "read", [str(path), *_] if not os.path.isabs(path):  # noqa: PTH117 -- thousands

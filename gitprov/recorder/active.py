@@ -10,7 +10,7 @@ from pathlib import Path
 from gitprov.capture.command_line import command_of
 from gitprov.capture.data import CapturedData, capture_data
 from gitprov.capture.data.options import DataOptions, with_digests
-from gitprov.capture.environments import capture_environment, system_packages
+from gitprov.capture.environments import CapturedEnvironment
 from gitprov.capture.environments.without_secrets import without_secrets
 from gitprov.capture.hardware import capture_hardware
 from gitprov.capture.reported import scalar
@@ -19,7 +19,6 @@ from gitprov.capture.secrets.wording import reasons
 from gitprov.capture.source import CapturedSource, capture_agent, capture_source
 from gitprov.codec.canonical import Document
 from gitprov.codec.documents import from_document, to_document
-from gitprov.codec.environments import environment_digest
 from gitprov.codec.records import encode_record
 from gitprov.errors import (
     GitprovError,
@@ -31,7 +30,6 @@ from gitprov.model.ids import new_id
 from gitprov.model.names import name_for
 from gitprov.model.run import (
     RUN_SCHEMA,
-    EnvironmentSummary,
     Link,
     Recorder,
     Run,
@@ -42,6 +40,7 @@ from gitprov.model.wording import printable
 from gitprov.recorder.assembly import Ending, assemble
 from gitprov.recorder.contribution import DIGESTS, Contribution
 from gitprov.recorder.encodable import encodable_document
+from gitprov.recorder.environments import environment_of, summary_of
 from gitprov.recorder.fitting import fitted
 from gitprov.store.journal import JournalRun
 from gitprov.store.pins import pin, unpin
@@ -70,13 +69,20 @@ class ActiveRun:
     """A run under way. `started` holds what is known of it; `contribution` adds to it."""
 
     def __init__(
-        self, store: Store, contribution: Contribution, started: Document, inputs: CapturedData
+        self,
+        store: Store,
+        contribution: Contribution,
+        started: Document,
+        inputs: CapturedData,
+        environment: CapturedEnvironment,
     ) -> None:
         self.store = store
         self.contribution = contribution
         self.started = started
         # Those that it was started with.
         self.inputs = inputs
+        # As it was captured at the start: with secrets, so not to be written anywhere.
+        self.environment = environment
 
     @property
     def id(self) -> str:
@@ -125,8 +131,9 @@ class ActiveRun:
             manifest["id"] = journal.id
             manifest["name"] = printable(request.name or name_for(journal.id))
             manifest["started_ns"] = started_ns
-            environment = _capture_environment(store, request, cwd, manifest, redactor)
-            journal.write_environment(environment)
+            environment = environment_of(store, request.interpreter_of or request.argv, cwd)
+            files = _enter_environment(environment, manifest, redactor)
+            journal.write_environment(files)
             manifest = fitted(encodable_document(_redacted(manifest, redactor)))
             started = {"manifest": manifest, DIGESTS: list(options.algorithms)}
             _check(manifest)
@@ -140,7 +147,7 @@ class ActiveRun:
                 left = f"{error}; what was begun stays in {journal.path}"
                 raise RepositoryReadOnly(left) from error
             raise
-        return cls(store, contribution, started, data)
+        return cls(store, contribution, started, data, environment)
 
     def finish(self, ending: Ending) -> Run:
         """Acknowledge the run; on return it is in the journal for good.
@@ -219,27 +226,12 @@ def _source_or_reason(store: Store, workspace: Path, redactor: Redactor) -> Capt
         return CapturedSource(source, {"source.tree": f"could not be captured: {error}"})
 
 
-def _capture_environment(
-    store: Store, request: Request, cwd: Path, manifest: Document, redactor: Redactor
+def _enter_environment(
+    whole: CapturedEnvironment, manifest: Document, redactor: Redactor
 ) -> Mapping[str, bytes]:
-    captured = capture_environment(
-        request.interpreter_of or request.argv,
-        cwd=cwd,
-        top=store.repository.work_tree,
-        env=os.environ,
-        cache=store.repository.prov_dir / "cache",
-        system_packages=system_packages.are_wanted(
-            store.repository.work_tree, store.repository.config
-        ),
-    )
-    captured = without_secrets(captured, redactor)
-    summary = EnvironmentSummary(
-        digest=environment_digest(captured.files),
-        python=captured.python,
-        platform=captured.platform,
-        container=captured.container,
-        locks=captured.locks,
-    )
+    """Put an environment into a manifest, and return its files, both without secrets."""
+    captured = without_secrets(whole, redactor)
+    summary = summary_of(captured)
     manifest["environment"] = to_document(summary)
     if captured.missing:
         manifest["missing"] = {**manifest.get("missing", {}), **captured.missing}

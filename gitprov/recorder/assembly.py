@@ -6,7 +6,7 @@ journal, so nothing depends on the memory of the process that ran.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,15 @@ from typing import Any
 from gitprov.codec.canonical import Document
 from gitprov.codec.documents import to_document
 from gitprov.codec.events import encode_event
-from gitprov.model.run import Artifact, Metric, RawText, Status, Trace, Usage
+from gitprov.model.run import (
+    Artifact,
+    EnvironmentSummary,
+    Metric,
+    RawText,
+    Status,
+    Trace,
+    Usage,
+)
 from gitprov.recorder.encodable import encodable_document
 from gitprov.recorder.fitting import MAX_GROUP_ITEMS, fitted
 from gitprov.store.journal import JournalRun
@@ -27,7 +35,11 @@ _Point = tuple[int, int | None, Any]  # time, step, value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a run ended."""
+    """How a run ended.
+
+    `environment` takes the place of what was captured at the start, where more is known by then;
+    the journal has its files already. `settled` are reasons in `missing` that no longer hold.
+    """
 
     status: Status
     ended_ns: int
@@ -38,6 +50,8 @@ class Ending:
     trace: Trace | None = None
     reads: Sequence[RawText] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    environment: EnvironmentSummary | None = None
+    settled: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -80,9 +94,16 @@ def assemble(journal: JournalRun, started: Document, ending: Ending) -> Document
         manifest["trace"] = to_document(ending.trace)
     if ending.reads:
         _merge(manifest, "source", {"reads": list(ending.reads)})
+    if ending.environment is not None:
+        manifest["environment"] = to_document(ending.environment)
+    known = {
+        name: reason
+        for name, reason in manifest.pop("missing", {}).items()
+        if name not in ending.settled
+    }
     _merge(manifest, "params", {**found.params_of_others, **manifest.get("params", {})})
     _merge(manifest, "params", found.params)
-    _merge(manifest, "missing", {**found.missing, **ending.missing})
+    _merge(manifest, "missing", {**known, **found.missing, **ending.missing})
     _extend(manifest, "tags", found.tags)
     for role, artifacts in found.artifacts.items():
         _extend(manifest, role, artifacts)

@@ -23,8 +23,10 @@ from gitprov.recorder.active import ActiveRun, Request
 from gitprov.recorder.assembly import Ending
 from gitprov.recorder.command_trace import CommandTrace, Traced, method_for
 from gitprov.recorder.contribution import Contribution
+from gitprov.recorder.environment_at_end import OTHERS_FIELD, AtEnd, environment_at_end
 from gitprov.recorder.jobs import take_place
 from gitprov.recorder.joined import outer_run_id, variables_for
+from gitprov.recorder.lock_warning import lock_warning
 from gitprov.recorder.ranks import RANKS_VARIABLE
 from gitprov.recorder.recovery import catch_up
 from gitprov.store.payload import OUTPUT_LOG, OUTPUT_TAIL, PLAIN_TEXT_BYTES
@@ -118,6 +120,8 @@ class CommandRun:
             missing = {**traced.missing, **traced.reads.missing, **missing}
         elif self._untraced is not None:
             missing["trace"] = self._untraced
+        at_end = self._environment_at_end(run, traced)
+        missing |= at_end.missing
         ending = Ending(
             status="completed" if outcome.exit_code == 0 else "failed",
             ended_ns=ended_ns,
@@ -127,6 +131,8 @@ class CommandRun:
             trace=traced.trace if traced else None,
             reads=traced.reads.paths if traced else (),
             missing=missing,
+            environment=at_end.environment,
+            settled=at_end.settled,
         )
         self._end(run, ending)
 
@@ -178,6 +184,8 @@ class CommandRun:
         run = ActiveRun.start(store, request, self.cwd, place.journal if place else None)
         self._contribution = run.contribution
         self._warn_of_missing(run.started["manifest"].get("missing", {}), "inputs.")
+        if warning := lock_warning(run.environment.files):
+            self.warnings.append(warning)
         return run
 
     def _contribute(self, outcome: Outcome) -> None:
@@ -231,6 +239,17 @@ class CommandRun:
         if found is None:
             self._untraced = self.warnings[-1]
         return found
+
+    def _environment_at_end(self, run: ActiveRun, traced: Traced | None) -> AtEnd:
+        """Return what is known by now of the Pythons of the command."""
+        if run.contribution.journal.is_over:
+            return AtEnd()
+        pythons = traced.pythons if traced else ()
+        found = self._guarded(
+            "the Pythons that ran are not recorded",
+            lambda: environment_at_end(run, self.options.argv, self.cwd, pythons),
+        )
+        return found or AtEnd(missing={OTHERS_FIELD: self.warnings[-1]})
 
     def _collect(self, run: ActiveRun) -> dict[str, str]:
         """Add outputs, reported metrics and the output log; return what is not known of them."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gitprov.capture import reads as reads_module
 from gitprov.capture.environments.interpreter import find_interpreter
 from gitprov.capture.reads import MAX_PATHS
-from gitprov.capture.reported_reads import ROOTS, reported
+from gitprov.capture.reported_reads import ROOTS, ReportedPython, reported
 from gitprov.capture.tracing.left_out import data_roots
 from gitprov.capture.tracing.touched import Touched
 from gitprov.errors import GitprovError, InputError
@@ -26,7 +26,7 @@ _FOLDERS: Mapping[TraceMethod, str] = {"audit": "reads", "strace": "trace"}
 _OBSERVER = Path(reads_module.__file__).with_name("observer")
 _TOO_MANY = f"there are more than {MAX_PATHS} files"
 # Options of Python.
-_ISOLATING = frozenset("IES")
+_ISOLATING = frozenset({"-I", "-E", "-S"})
 # What the methods never see.
 _UNSEEN: Mapping[TraceMethod, str] = {
     "audit": "remote data that is not read through fsspec or pyarrow",
@@ -35,11 +35,12 @@ _UNSEEN: Mapping[TraceMethod, str] = {
 
 
 class Traced(NamedTuple):
-    """What came of it: for the record, and why other fields are not known."""
+    """What came of it: for the record, why other fields are not known, and which Pythons ran."""
 
     trace: Trace
     reads: Reads
     missing: Mapping[str, str]
+    pythons: Sequence[ReportedPython] = ()
 
 
 class _Sighting(NamedTuple):
@@ -50,19 +51,18 @@ class _Sighting(NamedTuple):
     gap: str | None
     processes: int
     unseen: list[str]
+    pythons: Sequence[ReportedPython] = ()
 
 
 def method_for(wanted: str | None, run: ActiveRun, argv: Sequence[str]) -> TraceMethod | None:
     """Return how a command is to be watched; None: not at all.
 
-    What was not said is said by `prov.trace`; `auto` watches Python. Raises InputError for what is
-    no method.
+    What was not said is said by `prov.trace`; `auto` watches Python, also behind programs that
+    start it. Raises InputError for what is no method.
     """
     wanted = wanted or run.store.repository.config.get("prov.trace", "auto")
     if wanted == "auto":
-        found = find_interpreter(argv, cwd=Path.cwd(), env=os.environ)
-        is_seen = found is not None and found.doubt is None and not _is_isolated(argv)
-        return "audit" if is_seen else None
+        return "audit" if _is_observable(argv) else None
     if wanted in _FOLDERS:
         return wanted  # type: ignore[return-value]
     if wanted != "off":
@@ -70,14 +70,13 @@ def method_for(wanted: str | None, run: ActiveRun, argv: Sequence[str]) -> Trace
     return None
 
 
-def _is_isolated(argv: Sequence[str]) -> bool:
-    """Say whether a command is a Python that is told not to load what would observe it."""
-    for word in argv[1:]:
-        if not word.startswith("-") or word.startswith("--") or word[1:2] in ("c", "m", "X", "W"):
-            return False
-        if not _ISOLATING.isdisjoint(word):
-            return True
-    return False
+def _is_observable(argv: Sequence[str]) -> bool:
+    """Say whether a command is Python, and loads what would observe it."""
+    found = find_interpreter(argv, cwd=Path.cwd(), env=os.environ)
+    if found is None or not found.of_python or not _ISOLATING.isdisjoint(found.options):
+        return False
+    # A program in between may give it a path of its own.
+    return found.env is None or found.env.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
 
 
 class CommandTrace:
@@ -151,7 +150,7 @@ class CommandTrace:
             processes=seen.processes,
             unseen=tuple(redactor.text(words, "trace.unseen") for words in unseen),
         )
-        return Traced(trace, reads, missing)
+        return Traced(trace, reads, missing, seen.pythons)
 
     def _reads(self, seen: _Sighting, source: SourceFiles) -> Reads:
         gap = seen.gap if self._alone else SEVERAL
@@ -164,7 +163,9 @@ class CommandTrace:
 
     def _reported(self) -> _Sighting:
         found = reported(self._folder, self._argv, os.getpid())
-        return _Sighting(found.touched, found.reads, found.gap, found.processes, found.unseen)
+        return _Sighting(
+            found.touched, found.reads, found.gap, found.processes, found.unseen, found.pythons
+        )
 
     def _straced(self) -> _Sighting:
         found = self._strace.findings()

@@ -155,11 +155,12 @@ def _again(recorded: Iterable[JournalRun]) -> Iterator[Ready]:
 
 
 def _with_files(journal: JournalRun, run: Run, data: bytes, snapshot: tuple[Object, ...]) -> Ready:
+    digest = run.environment.digest if run.environment is not None else None
     return Ready(
         run,
         data,
         snapshot,
-        environment=journal.environment,
+        environment=partial(journal.environment, digest),
         payload=partial(payload_files, journal),
         listings=journal.listings(),
     )

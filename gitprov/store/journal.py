@@ -5,7 +5,8 @@ One folder a run in `<common dir>/prov/journal/`, named by the run's id:
 - `started`     one document: who runs, and the manifest as far as it is known at the start
 - `alive`       locked and touched by the process that owns the run, while it lives
 - `events-…`    one file a process that contributes: parameters, metrics, inputs, … as frames
-- `environment/` the environment lock's files
+- `environment/` the environment lock's files, as they were at the start
+- `environment-…/` the same as they are known at the end, where that is more, by their digest
 - `payload/…`   spooled files that become payload: the output, series
 - `listings/…`  the objects of listings, one file each, out of gc's reach
 - `snapshot`    the objects of the snapshot, likewise
@@ -185,23 +186,33 @@ class JournalRun:
         if self._life is not None:
             self._life.end()
 
-    def write_environment(self, files: Mapping[str, bytes]) -> None:
-        """Store the files of the environment lock; their names may have folders."""
+    def write_environment(self, files: Mapping[str, bytes], digest: bytes | None = None) -> None:
+        """Store the files of the environment lock; their names may have folders.
+
+        Those that are known only at the end have a folder of their own, named by their `digest`: a
+        manifest leads to the files that it was made with, whenever the process dies.
+        """
+        top = self._environment(digest)
         for name, data in files.items():
-            path = self.path / "environment" / name
+            path = top / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write_durably(path, data, fsync=self._fsync)
         if self._fsync:
-            sync_folders([*self._folders(self.path / "environment"), self.path])
+            sync_folders([*self._folders(top), self.path])
 
-    def environment(self) -> dict[str, bytes]:
-        """Return what `write_environment` stored."""
-        top = self.path / "environment"
+    def environment(self, digest: bytes | None = None) -> dict[str, bytes]:
+        """Return what `write_environment` stored with this digest; else what it did without."""
+        top = self._environment(digest)
+        if not top.is_dir():
+            top = self._environment(None)
         return {
             path.relative_to(top).as_posix(): path.read_bytes()
             for path in sorted(top.rglob("*"))
             if path.is_file()
         }
+
+    def _environment(self, digest: bytes | None) -> Path:
+        return self.path / ("environment" if digest is None else f"environment-{digest.hex()}")
 
     def payload(self, name: str) -> Path:
         """Return the path of a spooled file."""

@@ -7,9 +7,11 @@ place. Nothing of gitprov is needed but a few files in the folder above: `reads.
 `real_paths.py`, `argument_marks.py` and `libraries.py`.
 
 Each process has a file of its own in `<journal>/reads/`, of one tuple a line, as Python writes it:
-("program", pid, parent, marks of argv, executable) or ("fork", pid, parent) first, then what
-`reads.Observer` tells; ("end", whether it waited for processes) where it came to its end. The file
-`roots` beside them names the folders outside the work tree that have data of the run.
+("program", pid, parent, marks of argv, executable) or ("fork", pid, parent) first; after the former
+("python", its own name for its executable, prefix, base prefix, version, options that change its
+path, PYTHONPATH); then what `reads.Observer` tells; ("end", whether it waited for processes) where
+it came to its end. The file `roots` beside them names the folders outside the work tree that have
+data of the run.
 """
 
 import _frozen_importlib_external as importing
@@ -96,9 +98,21 @@ def _observe(journal: str, top: str) -> None:
         executable = os.path.realpath(sys.executable)
     argv = [mark(word) for word in getattr(sys, "orig_argv", [])]
     tell("program", _getpid(), _getppid(), argv, executable)
+    tell("python", *_interpreter())
     os.register_at_fork(after_in_child=forked)
     atexit.register(ended)
     observer.start()
+
+
+def _interpreter() -> "tuple[str, str, str, str, str, str]":
+    """Return what tells this interpreter, and where it looks for packages, from others.
+
+    Of the options, only `-s` leaves the observation in place.
+    """
+    version = ".".join(map(str, sys.version_info[:3]))
+    options = "-s" if sys.flags.no_user_site and "PYTHONNOUSERSITE" not in os.environ else ""
+    path = os.environ.get("PYTHONPATH", "")
+    return sys.executable or "", sys.prefix, sys.base_prefix, version, options, path
 
 
 def _has_waited() -> bool:
