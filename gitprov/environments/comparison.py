@@ -70,13 +70,14 @@ def _unrecorded(
     before: Environment, after: Environment
 ) -> dict[Section, Literal["before", "after"]]:
     """Return what one side is silent about, be it that its gitprov did not ask for it."""
+    machines = before.machine is None, after.machine is None
     sides: list[tuple[Section, bool, bool]] = [
-        ("hardware", before.machine is None, after.machine is None),
         ("system", not before.system, not after.system),
         ("system-packages", before.system_packages is None, after.system_packages is None),
-        ("linear-algebra", not before.linear_algebra, not after.linear_algebra),
-        # Machine and container came into records together.
-        ("container", before.machine is None, after.machine is None),
+        # These three came into records together.
+        ("container", *machines),
+        ("hardware", *machines),
+        ("linear-algebra", *machines),
     ]
     return {
         section: "before" if silent[0] else "after"

@@ -82,11 +82,23 @@ class EnvironmentHistory:
         self._recorded = RecordedEnvironments(store, self._index)
 
     def steps(self, *, oldest_first: bool = False) -> Iterator[Step]:
-        """Yield where the environment has changed, the newest first unless asked otherwise."""
+        """Yield where the environment has changed, the newest first unless asked otherwise.
+
+        Other files that come to the same, as where the run's own repository is installed and has
+        another commit, are no step.
+        """
+        found = self._steps()
+        yield from reversed(list(found)) if oldest_first else found
+
+    def _steps(self) -> Iterator[Step]:
         stretches = list(self._index.stretches())
-        pairs = list(zip([None, *stretches], stretches, strict=False))
-        for before, stretch in pairs if oldest_first else reversed(pairs):
-            yield self._step(before, stretch)
+        for before, stretch in zip([None, *stretches[:-1]][::-1], stretches[::-1], strict=True):
+            step = self._step(before, stretch)
+            if before is not None and _is_same(step):
+                before.last, before.last_ns = stretch.last, stretch.last_ns
+                before.count += stretch.count
+            else:
+                yield step
 
     def versions(self, name: str) -> list[PackageVersion]:
         """Return what a package was over time, the oldest first; empty where no run had it.
@@ -98,7 +110,7 @@ class EnvironmentHistory:
         for stretch in self._index.stretches():
             problem, installed = None, tuple[Installed, ...]()
             try:
-                installed = tuple(_installed(self._environment(stretch.first)[1], wanted))
+                installed = tuple(_installed(self._environment(stretch.first), wanted))
             except GitprovError as error:
                 problem = str(error)
             if not found or (found[-1].installed, found[-1].problem) != (installed, problem):
@@ -110,7 +122,7 @@ class EnvironmentHistory:
         """Return what packages the newest environment has, to name one that was meant."""
         stretches = list(self._index.stretches())
         try:
-            environment = self._environment(stretches[-1].first)[1] if stretches else None
+            environment = self._environment(stretches[-1].first) if stretches else None
         except GitprovError:
             return set()
         return {name for name, _ in _all(environment)} if environment else set()
@@ -119,24 +131,27 @@ class EnvironmentHistory:
         run = self._history.find(stretch.first).record
         last = before.last if before else None
         try:
-            environment = self._environment(stretch.first)[1]
+            environment = self._environment(stretch.first)
             if before is None:
                 return Step(stretch=stretch, run=run, environment=environment)
-            was_run, was = self._environment(before.last)
+            was = self._environment(before.last)
         except GitprovError as error:
             return Step(stretch=stretch, run=run, before=last, problem=str(error))
-        variables = (was_run.command.env, run.command.env)
         return Step(
             stretch=stretch,
             run=run,
             environment=environment,
             before=last,
-            difference=compare(was, environment, variables=variables),
+            difference=compare(was, environment),
         )
 
-    def _environment(self, run_id: str) -> tuple[Run, Environment]:
-        run = self._history.find(run_id).record
-        return run, self._recorded.of(run).environment
+    def _environment(self, run_id: str) -> Environment:
+        return self._recorded.of(self._history.find(run_id).record).environment
+
+
+def _is_same(step: Step) -> bool:
+    difference = step.difference
+    return difference is not None and not difference and not difference.unrecorded
 
 
 def _installed(environment: Environment, wanted: str) -> Iterator[Installed]:

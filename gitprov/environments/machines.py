@@ -13,6 +13,7 @@ from gitprov.model.environment import (
     Accelerator,
     Container,
     Environment,
+    LinearAlgebra,
     Machine,
     SystemPackages,
 )
@@ -30,7 +31,7 @@ def system_changes(before: Environment, after: Environment) -> Iterator[Change]:
         yield from value_changes("system", before.system, after.system)
     if before.system_packages is not None and after.system_packages is not None:
         yield from _system_packages(before.system_packages, after.system_packages)
-    # Before machines were recorded, containers were not.
+    # Where no machine was recorded, containers and libraries were not asked for either.
     if before.machine is not None and after.machine is not None:
         yield from _container(before.container, after.container)
 
@@ -39,15 +40,14 @@ def hardware_changes(before: Environment, after: Environment) -> Iterator[Change
     """Yield how the machines differ, and what computes on them."""
     if before.machine is not None and after.machine is not None:
         yield from _machine(before.machine, after.machine)
-    if before.linear_algebra and after.linear_algebra:
         sides = [
-            {
-                item.user: f"{item.library} {item.version}" if item.version else item.library
-                for item in side.linear_algebra
-            }
-            for side in (before, after)
+            {item.user: _library(item) for item in side.linear_algebra} for side in (before, after)
         ]
         yield from value_changes("linear-algebra", *sides)
+
+
+def _library(item: LinearAlgebra) -> str:
+    return f"{item.library} {item.version}" if item.version else item.library
 
 
 def _container(before: Container | None, after: Container | None) -> Iterator[Change]:
