@@ -1,0 +1,115 @@
+"""requirements.txt: every package at its version, for `pip install --no-deps -r`.
+
+pip takes hashes for all lines or for none, and takes none for repositories. So they are written
+where all lines can have them. pip itself, setuptools and wheel are left out where only they would
+be in the way of that: environments are made with them in, and no lock names them.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from gitprov.errors import InputError
+from gitprov.exchange.environments import words
+from gitprov.exchange.environments.exported import Exported
+from gitprov.exchange.environments.pins import Pin, pins, refused
+from gitprov.exchange.environments.resolving import resolved
+from gitprov.model.environment import Environment
+from gitprov.model.wording import plural
+
+FILE_NAME = "requirements.txt"
+
+_SEEDS = frozenset({"pip", "setuptools", "wheel"})
+_SHORT_COMMIT = 12
+
+
+def export(environment: Environment, /, *, resolve: bool) -> Exported:
+    """Return the packages of the environment's own Python."""
+    if environment.python is None:
+        raise InputError("no Python was recorded with this run; see `git prov env show`")
+    found = pins(environment)
+    if resolve:
+        found = resolved(found, environment.python.interpreter)
+    lines, notes = requirement_lines(found)
+    left_out = refused(environment)
+    if left_out:
+        notes.append(f"left out: {words.names(left_out)}")
+    notes += words.broken(environment.python)
+    head = [f"# {words.python_of(environment)}"]
+    head += [f"# locked from {index}" for index in indexes(found)]
+    return Exported(text="\n".join([*head, *lines]) + "\n", file_name=FILE_NAME, notes=tuple(notes))
+
+
+def requirement_lines(found: Sequence[Pin]) -> tuple[list[str], list[str]]:
+    """Return the lines, and notes about what is not exact."""
+    installable = [pin for pin in found if not pin.is_local]
+    bare = [pin for pin in installable if not _hashes(pin)]
+    with_hashes = bool(installable) and all(pin.name in _SEEDS for pin in bare)
+    with_hashes = with_hashes and len(bare) < len(installable)
+    lines: list[str] = []
+    notes: list[str] = []
+    for pin in found:
+        if pin.is_local:
+            lines.append(_comment(pin))
+        elif not with_hashes:
+            lines.append(_requirement(pin))
+        elif hashes := _hashes(pin):
+            lines.append(" \\\n    ".join([_requirement(pin), *hashes]))
+    if bare and with_hashes:
+        notes.append(
+            f"left out, as no lock names {words.names([_shown(pin) for pin in bare])}: "
+            "new environments bring their own"
+        )
+    elif bare:
+        notes.append(
+            f"without hashes, which pip takes for all packages or none: "
+            f"{plural(len(bare), 'package')} {'has' if len(bare) == 1 else 'have'} none in a lock "
+            f"({words.names([pin.name for pin in bare])})"
+        )
+    return lines, notes + local_notes(found)
+
+
+def local_notes(found: Iterable[Pin]) -> list[str]:
+    """Return notes about what was installed from folders and files of the machine."""
+    notes = []
+    for pin in found:
+        if not pin.is_local:
+            continue
+        how = "an editable installation of" if pin.editable else "installed from"
+        place = pin.origin.url if pin.origin else "a folder of the machine"
+        commit = f" at {pin.commit[:_SHORT_COMMIT]}" if pin.commit else ""
+        changed = ", with changes" if pin.dirty else ""
+        notes.append(f"{_shown(pin)} was {how} {place}{commit}{changed}: install it from there")
+    return notes
+
+
+def indexes(found: Iterable[Pin]) -> list[str]:
+    """Return the indexes that locks name."""
+    return sorted({pin.index for pin in found if pin.index})
+
+
+def _hashes(pin: Pin) -> list[str]:
+    """Return the options; none for a repository, as pip would refuse them."""
+    if pin.origin is not None and pin.origin.vcs is not None:
+        return []
+    return [f"--hash={digest}" for digest in pin.hashes]
+
+
+def _requirement(pin: Pin) -> str:
+    origin = pin.origin
+    if origin is None:
+        return f"{pin.name}=={pin.version}"
+    place = f"{origin.vcs}+{origin.url}@{origin.commit}" if origin.vcs else origin.url
+    folder = f"#subdirectory={origin.subdirectory}" if origin.subdirectory else ""
+    return f"{pin.name} @ {place}{folder}"
+
+
+def _comment(pin: Pin) -> str:
+    place = pin.origin.url if pin.origin else "a folder"
+    if pin.editable:
+        commit = f" at {pin.commit}" if pin.commit else ""
+        changed = ", with changes" if pin.dirty else ""
+        return f"# -e {place}  # {_shown(pin)}{commit}{changed}"
+    return f"# {pin.name} @ {place}  # {pin.version}"
+
+
+def _shown(pin: Pin) -> str:
+    return f"{pin.name} {pin.version}"
