@@ -23,9 +23,9 @@ from gitprov.environments.requirement_lines import archive_place, from_archive
 from gitprov.environments.restoration_plan import SOURCES_FOLDER, Left, Plan, Step
 from gitprov.environments.source_checkout import check_out
 from gitprov.environments.source_projects import find_project
-from gitprov.environments.tools import Pip, Sources, Tool, ToolFailedError, uv_on_path
+from gitprov.environments.tools import Pip, Sources, Tool, ToolFailedError, our_pip, uv_on_path
 from gitprov.errors import InTheWay, RestoreFailed, SourceMissing
-from gitprov.model.environment import Environment
+from gitprov.model.environment import Environment, Interpreter
 from gitprov.model.wording import plural
 from gitprov.store.repository import Repository
 
@@ -134,13 +134,16 @@ class _Work:
         self.done.append("the packages of conda")
         if not self._plan.steps:
             return Pip(), maker.name
-        tool = uv_on_path() or _pip_for(self._python, stack)
+        tool = uv_on_path() or _pip_for(self._python, self._plan.python, stack)
         return tool, f"{maker.name}, {tool.name}"
 
     def _make_venv(self, python: Found | None) -> Tool:
         if python is None:
             raise RestoreFailed("the run has recorded no Python interpreter to rebuild")
-        tool: Tool = (uv_on_path() if self._plan.maker == "uv" else None) or Pip()
+        tool: Tool | None = uv_on_path() if self._plan.maker == "uv" else None
+        if tool is None and "pip" not in self._recorded():
+            tool = our_pip(python.version)
+        tool = tool or Pip()
         self._tell(f"a virtual environment of Python {python.version} with {tool.name}")
         tool.make(python.path, self._folder)
         self.done.append("an empty environment")
@@ -208,23 +211,27 @@ class _Work:
         packages, _ = read(scan(folders))
         return {normalised(item["name"]): item["version"] for item in packages}
 
-    def _remove_what_was_not_there(self, tool: Tool) -> None:
+    def _recorded(self) -> set[str]:
         python = self._environment.python
-        recorded = {normalised(item.name) for item in python.packages} if python else set()
-        if surplus := sorted(self._present().keys() - recorded):
+        return {normalised(item.name) for item in python.packages} if python else set()
+
+    def _remove_what_was_not_there(self, tool: Tool) -> None:
+        if surplus := sorted(self._present().keys() - self._recorded()):
             tool.remove(self._python, surplus)
 
     def _tell(self, what: str) -> None:
         self._say(f"gitprov: {self._folder}: {what}")
 
 
-def _pip_for(python: Path, stack: ExitStack) -> Pip:
-    """Return the environment's own pip, or one outside that is gone afterwards."""
+def _pip_for(python: Path, interpreter: Interpreter | None, stack: ExitStack) -> Pip:
+    """Return the environment's own pip, or one outside."""
     if any(python.parent.parent.glob("lib/*/site-packages/pip/__main__.py")):
         return Pip()
+    if interpreter is not None and (ours := our_pip(interpreter.version)):
+        return ours
     private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gitprov-")))
     Pip().make(python, private / "pip")
-    return Pip(outside=private / "pip" / "bin" / "python")
+    return Pip(private / "pip" / "bin" / "python")
 
 
 def _clear(folder: Path, *, keep: bool) -> None:

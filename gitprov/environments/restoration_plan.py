@@ -154,7 +154,7 @@ class _Planner:
 
     def _of_index(self, pin: Pin) -> Step:
         hashes = hashes_of_lock(pin.hashes)
-        only_sources = bool(pin.files) and not any(file.kind == "wheel" for file in pin.files)
+        only_sources = bool(pin.files) and all(file.kind == "sdist" for file in pin.files)
         return Step(
             name=pin.name,
             version=pin.version,

@@ -6,11 +6,14 @@ environment are taken away. They touch the new environment, and caches of their 
 """
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +28,8 @@ _MISLEADING = frozenset(
     """.split()
 )
 _MAX_REASON = 600
-_COMPLAINTS = ("ERROR:", "error:", "Error:", "\u00d7", "├─▶", "╰─▶", "hint:")
+_COMPLAINTS = ("ERROR:", "error:", "Error:", "\u00d7")
+_CHATTER = ("WARNING:", "[notice]")
 
 
 class ToolFailedError(Exception):
@@ -105,12 +109,13 @@ class Pip:
     name = "venv and pip"
 
     def __init__(self, outside: Path | None = None) -> None:
-        """Use the pip of each environment, or that of an interpreter outside."""
+        """Use the pip of each environment, or that of an interpreter outside, for any."""
         self._outside = outside
 
     def make(self, interpreter: Path, folder: Path) -> None:
-        """Make an environment with pip, and for older versions of Python setuptools, in it."""
-        call([str(interpreter), "-m", "venv", str(folder)])
+        """Make an environment; what venv puts into it is pip, and setuptools before Python 3.12."""
+        options = ["--without-pip"] if self._outside else []
+        call([str(interpreter), "-m", "venv", *options, str(folder)])
 
     def install(
         self, python: Path, lines: Sequence[str], editables: Sequence[Path], *,
@@ -140,6 +145,13 @@ def uv_on_path() -> Uv | None:
     """Return uv, if it is installed."""
     program = shutil.which("uv")
     return Uv(program) if program else None
+
+
+def our_pip(version: str) -> Pip | None:
+    """Return the pip that stands beside gitprov, if it works for this version of Python."""
+    match = re.match(r"(\d+)\.(\d+)", version)
+    is_new = match is not None and (int(match[1]), int(match[2])) >= sys.version_info[:2]
+    return Pip(Path(sys.executable)) if is_new and find_spec("pip") is not None else None
 
 
 def call(command: Sequence[str], lines: Sequence[str] | None = None) -> None:
@@ -181,7 +193,8 @@ def _wanted(editables: Sequence[Path]) -> list[str]:
 
 
 def _reason(command: Sequence[str], output: str) -> str:
-    """Return the lines of complaint, or the last one."""
+    """Return what was said from the first complaint on, or the last line."""
     lines = [" ".join(line.split()) for line in output.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(_COMPLAINTS)] or lines[-1:]
+    first = next((at for at, line in enumerate(lines) if line.startswith(_COMPLAINTS)), -1)
+    told = [line for line in lines[first:] if not line.startswith(_CHATTER)]
     return " ".join(told)[:_MAX_REASON] or f"{os.path.basename(command[0])} said nothing"  # noqa: PTH119 -- text
