@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -9,8 +10,11 @@ import typer
 from gitprov.cli.catching_up import current_store
 from gitprov.cli.finding import find_run
 from gitprov.cli.terminal import Json, paged, style_for, verb
+from gitprov.codec.environment_text import AGREEMENT
+from gitprov.environments.recorded import RecordedEnvironments
 from gitprov.errors import GitprovError, PayloadMissing
 from gitprov.index.history import LAST, History
+from gitprov.model.environment import Disagreement
 from gitprov.model.run import Run
 from gitprov.store.payload import OUTPUT_LOG, OUTPUT_TAIL, read_payload
 from gitprov.store.refs import PAYLOAD, list_refs
@@ -46,7 +50,15 @@ def show(
                     raise PayloadMissing("the run printed nothing, or its output was not kept")
                 _write(data)
                 return
-            print(page(found.record, style, now_ns=time.time_ns(), tail=_tail(store, found.record)))
+            print(
+                page(
+                    found.record,
+                    style,
+                    now_ns=time.time_ns(),
+                    tail=_tail(store, found.record),
+                    disagreements=_disagreements(store, found.record),
+                )
+            )
 
 
 def _write(data: bytes) -> None:
@@ -55,6 +67,15 @@ def _write(data: bytes) -> None:
     while view:  # with PYTHONUNBUFFERED, one call may write a part only
         view = view[sys.stdout.buffer.write(view) :]
     sys.stdout.buffer.flush()
+
+
+def _disagreements(store: Store, run: Run) -> Sequence[Disagreement]:
+    """Return where lock files say something else than was installed, as far as it is known."""
+    try:
+        found = RecordedEnvironments(store).documents(run, (AGREEMENT,))
+    except GitprovError:  # git prov env show says what is wrong
+        return ()
+    return found.environment.disagreements
 
 
 def _tail(store: Store, run: Run) -> bytes | None:

@@ -1,8 +1,11 @@
 """One run on a page: everything known, and what is missing and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from gitprov.model.run import Artifact, Metric, Run, Trace
+from gitprov.model.environment import Disagreement
+from gitprov.model.environment_wording import disagreement_text
+from gitprov.model.ids import short
+from gitprov.model.run import Artifact, Hardware, Metric, Run, Trace
 from gitprov.model.wording import (
     command_text,
     duration_text,
@@ -19,10 +22,22 @@ from gitprov.views.style import Style
 _SHORT = 12
 _TAIL_LINES = 10
 _MAX_WORDS = 120
+_MAX_DISAGREEMENTS = 5
 
 
-def page(run: Run, style: Style, *, now_ns: int, tail: bytes | None = None) -> str:
-    """Return the page of a run; `tail` is the end of its output where that is at hand."""
+def page(
+    run: Run,
+    style: Style,
+    *,
+    now_ns: int,
+    tail: bytes | None = None,
+    disagreements: Sequence[Disagreement] = (),
+) -> str:
+    """Return the page of a run.
+
+    `tail` is the end of its output where that is at hand; `disagreements` are where its lock files
+    say something else than was installed.
+    """
     lines = [f"{style.id(f'run {run.id}')}"]
     if run.message:
         lines += ["", *(f"    {printable(line)}" for line in run.message.splitlines()), ""]
@@ -33,7 +48,10 @@ def page(run: Run, style: Style, *, now_ns: int, tail: bytes | None = None) -> s
         "Metrics": [(metric.name, _metric(metric)) for metric in run.metrics],
         "Inputs": [_artifact(item) for item in run.inputs],
         "Outputs": [_artifact(item) for item in run.outputs],
-        "Environment": list(_environment(run)),
+        "Environment": [
+            *_environment(run, disagreements, style),
+            *_hardware(run.hardware),
+        ],
         "Variables": [(name, printable(value)) for name, value in run.command.env.items()],
         "Recorded": list(_recorded(run)),
         "Missing": [(name, printable(reason)) for name, reason in run.missing.items()],
@@ -100,8 +118,10 @@ def _source(run: Run) -> Iterator[tuple[str, str]]:
         yield "left out", f"{printable(omission.path)} ({printable(omission.reason)}{size})"
 
 
-def _environment(run: Run) -> Iterator[tuple[str, str]]:
-    environment, hardware = run.environment, run.hardware
+def _environment(
+    run: Run, disagreements: Sequence[Disagreement], style: Style
+) -> Iterator[tuple[str, str]]:
+    environment = run.environment
     if environment:
         if environment.python:
             yield "python", printable(environment.python)
@@ -109,7 +129,16 @@ def _environment(run: Run) -> Iterator[tuple[str, str]]:
             yield "platform", printable(environment.platform)
         if environment.locks:
             yield "locks", printable(", ".join(environment.locks))
+        for said in disagreements[:_MAX_DISAGREEMENTS]:
+            yield "", style.bad(disagreement_text(said))
+        if (more := len(disagreements) - _MAX_DISAGREEMENTS) > 0:
+            yield "", f"and {more} more; see: git prov env show {short(run.id)}"
+        if environment.container:
+            yield "container", printable(environment.container)
         yield "digest", f"sha256:{environment.digest.hex()}"
+
+
+def _hardware(hardware: Hardware | None) -> Iterator[tuple[str, str]]:
     if hardware:
         if hardware.cpu:
             cores = f", {hardware.cores} cores" if hardware.cores else ""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from gitprov.model.environment_wording import word
 from gitprov.model.ids import short
 from gitprov.model.wording import command_text, plural, printable
 from gitprov.views.data import table
-from gitprov.views.environment_changes import change_document, change_lines
+from gitprov.views.environment_changes import change_document, difference_lines
 from gitprov.views.environments import summary
 from gitprov.views.json import json_line
 from gitprov.views.log import age_text, date_text
@@ -125,10 +126,8 @@ def _paragraph(step: Step, style: Style, now_ns: int) -> Iterator[str]:
         yield f"    the first: {summary(step.environment) if step.environment else ''}"
         return
     changes = step.difference.changes
-    for line in change_lines(changes[:_CHANGES_SHOWN], style):
+    for line in difference_lines(replace(step.difference, changes=changes[:_CHANGES_SHOWN]), style):
         yield f"    {line}"
-    if not changes:
-        yield "    no difference in what both records tell"
     more = len(changes) - _CHANGES_SHOWN
     see = f"git prov env diff {short(step.before or '')} {short(stretch.first)}"
     if more > 0:
