@@ -74,9 +74,12 @@ def _bom(environment: Environment) -> "Bom":
         bom_ref="environment",
         properties=_properties(facts),
     )
-    bom = Bom(components=_components(environment))
+    # A stranger's record may name one twice.
+    components = {str(item.bom_ref): item for item in _components(environment)}.values()
+    bom = Bom(components=components)
     bom.metadata = BomMetaData(component=whole)
     bom.metadata.tools.components.add(tool)
+    bom.register_dependency(whole, components)
     return bom
 
 

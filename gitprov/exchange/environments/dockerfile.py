@@ -64,10 +64,8 @@ def _base(environment: Environment, notes: list[str]) -> tuple[str, bool]:
         notes.append("it starts from the image of the run, which may have some of this already")
         return image, False
     if environment.container is not None:
-        what = environment.container.image or environment.container.runtime
-        notes.append(
-            f"not covered: the container of the run ({printable(what)}), of no known digest"
-        )
+        what = image or environment.container.image or environment.container.runtime
+        notes.append(f"not covered: the container of the run, {printable(what)}")
     if environment.conda is not None:
         notes.append(f"{_MICROMAMBA} is a tag that moves: put a digest in its place")
         return _MICROMAMBA, False

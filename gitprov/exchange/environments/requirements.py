@@ -13,7 +13,6 @@ from gitprov.exchange.environments.exported import Exported
 from gitprov.exchange.environments.pins import Pin, pins, refused
 from gitprov.exchange.environments.resolving import resolved
 from gitprov.model.environment import Environment
-from gitprov.model.wording import plural
 
 FILE_NAME = "requirements.txt"
 
@@ -53,18 +52,22 @@ def requirement_lines(found: Sequence[Pin]) -> tuple[list[str], list[str]]:
             lines.append(_requirement(pin))
         elif hashes := _hashes(pin):
             lines.append(" \\\n    ".join([_requirement(pin), *hashes]))
-    if bare and with_hashes:
-        notes.append(
-            f"left out, as no lock names {words.names([_shown(pin) for pin in bare])}: "
-            "new environments bring their own"
-        )
-    elif bare:
-        notes.append(
-            f"without hashes, which pip takes for all packages or none: "
-            f"{plural(len(bare), 'package')} {'has' if len(bare) == 1 else 'have'} none in a lock "
-            f"({words.names([pin.name for pin in bare])})"
-        )
+    if bare:
+        notes.append(_bare_note(bare, is_left_out=with_hashes))
     return lines, notes + local_notes(found)
+
+
+def _bare_note(bare: Sequence[Pin], *, is_left_out: bool) -> str:
+    """Return what follows from there being packages without hashes."""
+    if is_left_out:
+        named = words.names([_shown(pin) for pin in bare])
+        return f"left out, as no lock names {named}: new environments bring their own"
+    repositories = [pin.name for pin in bare if pin.origin is not None and pin.origin.vcs]
+    others = [pin.name for pin in bare if pin.name not in repositories]
+    reasons = [f"no lock has any for {words.names(others)}"] if others else []
+    if repositories:
+        reasons.append(f"repositories have none ({words.names(repositories)})")
+    return f"without hashes, which pip takes for all packages or none: {'; '.join(reasons)}"
 
 
 def local_notes(found: Iterable[Pin]) -> list[str]:
