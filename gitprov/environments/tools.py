@@ -127,7 +127,7 @@ class Pip:
         command += ["--no-index"] if sources.offline else []
         command += ["--require-hashes"] if hashed else []
         command += [] if builds else ["--only-binary=:all:"]
-        call([*command, *_wanted(editables)], lines)
+        call([*command, *_wanted(editables)], list(map(_in_old_form, lines)))
 
     def remove(self, python: Path, names: Sequence[str]) -> None:
         """Remove packages; where pip is among them, it goes last of all."""
@@ -181,6 +181,14 @@ def call(command: Sequence[str], lines: Sequence[str] | None = None) -> None:
             raise ToolFailedError(f"{command[0]} cannot be started: {error.strerror}") from error
     if done.returncode != 0:
         raise ToolFailedError(_reason(command, done.stdout.decode("utf-8", "replace")))
+
+
+def _in_old_form(line: str) -> str:
+    """Return a line as pip before 24.1 takes it, too: that wants a host between the slashes."""
+    name, at, url = line.partition(" @ ")
+    if not at or not url.startswith("git+file:///"):
+        return line
+    return f"{url}{'&' if '#' in url else '#'}egg={name}"
 
 
 def _source_options(sources: Sources) -> list[str]:
