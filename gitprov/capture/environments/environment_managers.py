@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gitprov.capture.environments.distributions import normalised
 from gitprov.capture.environments.launching import (
     Command,
     Launcher,
@@ -146,7 +147,7 @@ def _poetry_places(root: Path, env: Mapping[str, str]) -> list[Path]:
     folder = Path(env.get("POETRY_VIRTUALENVS_PATH") or cache / "virtualenvs")
     project = _toml(root / "pyproject.toml")
     name = _text(project, "project", "name") or _text(project, "tool", "poetry", "name")
-    name = _UNSAFE.sub("_", (name or "non-package-mode").lower())[:42]
+    name = _UNSAFE.sub("_", normalised(name or "non-package-mode"))[:42]
     return sorted(_matching(folder, f"{name}-{_short_hash(str(root.resolve()))}-py"))
 
 
