@@ -33,10 +33,9 @@ _MAX_BYTES = 64 << 20
 _RACY_NS = 2_000_000_000  # coarser than the time stamps of any filesystem in use
 _MAX_NAMED = 10
 # Channels of private servers: https://host/t/<token>/channel.
-_TOKEN = re.compile(r"^(?P<host>[a-z0-9+.-]+://[^/]+)/t/[^/]+(?=/|$)", re.IGNORECASE)
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x20\x7f#]+", re.IGNORECASE)
-_SUBDIR = re.compile(r"[a-z0-9-]+")
-_MD5, _SHA256 = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
+_PRIVATE_HOST = r"(?i)^(?P<host>[a-z0-9+.-]+://[^/]+)/t/[^/]+(?=/|$)"
+_URL = r"(?i)[a-z][a-z0-9+.-]*://[^\s\x00-\x20\x7f#]+"
+_SUBDIR, _MD5, _SHA256 = r"[a-z0-9-]+", r"[0-9a-f]{32}", r"[0-9a-f]{64}"
 _SYSTEMS = {"Darwin": "osx", "Linux": "linux"}
 _MACHINES = {"x86_64": "64", "i686": "32"}
 
@@ -98,7 +97,9 @@ def _prefix(request: Request) -> Path | None:
     """Return the folder of the environment: that of the interpreter, else the activated one."""
     interpreter = find_interpreter(request.argv, cwd=request.cwd, env=request.env)
     places = [interpreter.path.resolve().parent.parent] if interpreter else []
-    if active := request.env.get("CONDA_PREFIX"):
+    # What stands between, as conda run, may have activated another.
+    env = (interpreter and interpreter.env) or request.env
+    if active := env.get("CONDA_PREFIX"):
         places.append(request.cwd / active)
     for place in places:
         try:
@@ -168,9 +169,9 @@ def _text(document: Mapping[str, object], name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _matching(document: Mapping[str, object], name: str, form: re.Pattern[str]) -> str | None:
+def _matching(document: Mapping[str, object], name: str, form: str) -> str | None:
     value = _text(document, name)
-    return value if value and form.fullmatch(value) else None
+    return value if value and re.fullmatch(form, value) else None
 
 
 def _without_secrets(url: str | None) -> str | None:
@@ -178,7 +179,7 @@ def _without_secrets(url: str | None) -> str | None:
         return None
     url = without_credentials(url)
     # Of a file, /t/ may well be a folder.
-    return url if url.startswith("file:") else _TOKEN.sub(r"\g<host>", url)
+    return url if url.startswith("file:") else re.sub(_PRIVATE_HOST, r"\g<host>", url)
 
 
 def _channel(channel: str | None, subdir: str | None) -> str | None:
@@ -205,7 +206,7 @@ def _why_not_explicit(
 ) -> str | None:
     if not packages:
         return "the environment has no packages"
-    nowhere = [item["name"] for item in packages if not _URL.fullmatch(item.get("url", ""))]
+    nowhere = [item["name"] for item in packages if not re.fullmatch(_URL, item.get("url", ""))]
     if nowhere:
         return f"it is not known where these came from: {_some(nowhere)}"
     if broken:

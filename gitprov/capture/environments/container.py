@@ -16,19 +16,18 @@ from gitprov.capture.url_credentials import without_credentials
 from gitprov.codec.environment_text import CONTAINER, text
 
 _IMAGE, _DIGEST = "GITPROV_CONTAINER_IMAGE", "GITPROV_CONTAINER_DIGEST"
-_DIGEST_FORM = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}")
+_DIGEST_FORM = r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}"
 _MAX_LABELS = 100
 _MAX_TEXT = 1000
 # What stands in /proc/self/cgroup or in the source of the topmost mount, inside.
-_TRACES = (
-    ("kubernetes", re.compile(r"/kubepods|/kubelet/")),
-    ("podman", re.compile(r"/libpod-|/containers/storage/")),
-    ("docker", re.compile(r"/docker[/-]|/docker/overlay2/")),
-    ("containerd", re.compile(r"/containerd/|/cri-containerd")),
-    ("enroot", re.compile(r"/pyxis_|/enroot(-data)?/")),
-    ("lxc", re.compile(r"/lxc(\.payload)?[/.]")),
-)
-
+_TRACES = {
+    "kubernetes": ("/kubepods", "/kubelet/"),
+    "podman": ("/libpod-", "/containers/storage/"),
+    "docker": ("/docker/", "/docker-"),
+    "containerd": ("/containerd/", "/cri-containerd"),
+    "enroot": ("/pyxis_", "/enroot/", "/enroot-data/"),
+    "lxc": ("/lxc/", "/lxc.payload"),
+}
 # The runtime, the image, and its labels.
 _Seen = tuple[str | None, str | None, dict[str, str]]
 
@@ -47,7 +46,7 @@ def describe(root: Path, env: Mapping[str, str]) -> Findings:
     image = _clean(image) if image else None
     missing = {}
     digest = env.get(_DIGEST) or (image.rpartition("@")[2] if image and "@" in image else None)
-    if digest and not _DIGEST_FORM.fullmatch(digest):
+    if digest and not re.fullmatch(_DIGEST_FORM, digest):
         if env.get(_DIGEST):
             reason = f"{_DIGEST} is no digest, which is as in sha256:0123…"
             missing["environment.container.digest"] = reason
@@ -110,10 +109,13 @@ def _told_by_variables(_root: Path, env: Mapping[str, str]) -> _Seen | None:
 def _by_traces(root: Path) -> str | None:
     # systemd and LXC leave a word of their own for the programs inside.
     said = text_or_nothing(root / "run/systemd/container").strip()
-    if re.fullmatch(r"[a-z][a-z0-9-]{0,30}", said):
+    if said and re.fullmatch(r"[a-z][a-z0-9-]{0,30}", said):
         return said
     traces = text_or_nothing(root / "proc/self/cgroup") + _topmost_mount(root)
-    return next((name for name, form in _TRACES if form.search(traces)), None)
+    for name, words in _TRACES.items():
+        if any(word in traces for word in words):
+            return name
+    return None
 
 
 def _topmost_mount(root: Path) -> str:

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gitprov.capture.environments.cache import Cache
 from gitprov.capture.environments.kind import Findings, Request, known
+from gitprov.capture.environments.launching import Command
 from gitprov.capture.environments.plain_files import read_plain, text_or_nothing
 from gitprov.capture.environments.programs import find_program, said_by, started_as
 from gitprov.capture.url_credentials import without_credentials
@@ -21,8 +23,7 @@ JULIA = "julia.json"
 
 _FIELD = "environment.julia"
 _MAX_BYTES = 16 << 20
-_PROGRAM = re.compile(r"julia(-?[0-9.]+)?")
-_VERSION = re.compile(r"\bversion (\d+\.\d+\.\d+\S*)")
+_PROGRAMS = frozenset({"julia"})
 _WITH_VALUE = ("-C", "-H", "-J", "-L", "-p", "-t")
 _BEFORE_CODE = ("-e", "-E", "-m", "--")
 _PROJECTS = ("JuliaProject.toml", "Project.toml")
@@ -31,13 +32,12 @@ _MANIFESTS = ("JuliaManifest.toml", "Manifest.toml")
 
 def capture(request: Request, /) -> Findings:
     """Return julia.json; nothing where the command is not Julia's."""
-    words = started_as(_PROGRAM, request)
-    if not words:
+    command = started_as(_PROGRAMS, request)
+    if command is None:
         return Findings()
-    program = find_program(words[0], cwd=request.cwd, env=request.env)
-    version = _version(program, words, request) if program else None
+    version = _version(command, Cache(request.cache))
     missing = {} if version else {f"{_FIELD}.version": "julia is not there, or does not say"}
-    project, doubt = _project(words[1:], request, version)
+    project, doubt = _project(command, request.top, version)
     if doubt:
         missing[f"{_FIELD}.project"] = doubt
     packages: list[dict[str, str]] = []
@@ -53,29 +53,33 @@ def capture(request: Request, /) -> Findings:
     return Findings(files=files, missing=missing)
 
 
-def _version(program: Path, words: Sequence[str], request: Request) -> str | None:
+def _version(command: Command, cache: Cache) -> str | None:
     """Return what Julia says; juliaup chooses one by `+channel`, a variable and its settings."""
-    channel = words[1:2] if words[1:2] and words[1].startswith("+") else []
-    depots = request.env.get("JULIAUP_DEPOT_PATH") or f"{request.env.get('HOME', '/')}/.julia"
-    chosen = text_or_nothing(request.cwd / depots / "juliaup/juliaup.json")
-    depends_on = [request.env.get("JULIAUP_CHANNEL"), chosen]
-    said = said_by(program, [*channel, "--version"], request, depends_on)
-    match = _VERSION.search(said or "")
+    program = find_program(command.argv[0], cwd=command.cwd, env=command.env)
+    if program is None:
+        return None
+    channel = [word for word in command.argv[1:2] if word.startswith("+")]
+    depot = command.env.get("JULIAUP_DEPOT_PATH") or f"{command.env.get('HOME', '/')}/.julia"
+    chosen = text_or_nothing(command.cwd / depot / "juliaup/juliaup.json")
+    depends_on = [command.env.get("JULIAUP_CHANNEL"), chosen]
+    said = said_by(program, [*channel, "--version"], command, cache, depends_on)
+    match = re.search(r"\bversion (\d+\.\d+\.\d+\S*)", said or "")
     return match[1] if match else None
 
 
 def _project(
-    options: Sequence[str], request: Request, version: str | None
+    command: Command, top: Path | None, version: str | None
 ) -> tuple[Path | None, str | None]:
     """Return the folder of the project, and why it may not be the one that is used."""
-    asked = _option(options)
+    asked = _option(command.argv[1:])
     if asked is None:
-        asked = request.env.get("JULIA_PROJECT") or None
+        asked = command.env.get("JULIA_PROJECT") or None
+    around = _around(command.cwd, top)
     if asked is not None:
-        return _named(asked, request, version), None
-    if (around := _around(request)) is not None:
+        return around if asked == "@." else _named(asked, command, version), None
+    if around is not None:
         return around, "the command names no project; the packages are those of the one around it"
-    return _shared(f"v{_minor(version)}", request), None
+    return _shared(f"v{_minor(version)}", command), None
 
 
 def _option(options: Sequence[str]) -> str | None:
@@ -93,33 +97,31 @@ def _option(options: Sequence[str]) -> str | None:
     return found
 
 
-def _named(name: str, request: Request, version: str | None) -> Path | None:
-    if name == "@.":
-        return _around(request)
+def _named(name: str, command: Command, version: str | None) -> Path | None:
     if name.startswith("@"):
-        return _shared(name[1:].replace("#.#", _minor(version)), request)
+        return _shared(name[1:].replace("#.#", _minor(version)), command)
     if "\0" in name:
         return None
-    place = Path(request.env.get("HOME", "/")) / name[2:] if name.startswith("~/") else Path(name)
-    place = request.cwd / place
+    home = command.env.get("HOME", "/")
+    place = command.cwd / (f"{home}{name[1:]}" if name.startswith("~/") else name)
     return place.parent if place.is_file() else place
 
 
-def _around(request: Request) -> Path | None:
+def _around(cwd: Path, top: Path | None) -> Path | None:
     """Return the nearest folder with a project, from the current one up to the repository's top."""
-    for folder in (request.cwd, *request.cwd.parents):
+    for folder in (cwd, *cwd.parents):
         if any((folder / name).is_file() for name in _PROJECTS):
             return folder
-        if folder == (request.top or request.cwd):
+        if folder == (top or cwd):
             return None
     return None
 
 
-def _shared(name: str, request: Request) -> Path | None:
+def _shared(name: str, command: Command) -> Path | None:
     """Return the environment of this name in the first depot that has it."""
-    depots = request.env.get("JULIA_DEPOT_PATH") or ""
-    for depot in (*depots.split(os.pathsep), f"{request.env.get('HOME', '/')}/.julia"):
-        place = request.cwd / depot / "environments" / name
+    depots = command.env.get("JULIA_DEPOT_PATH") or ""
+    for depot in (*depots.split(os.pathsep), f"{command.env.get('HOME', '/')}/.julia"):
+        place = command.cwd / depot / "environments" / name
         if depot and "\0" not in str(place) and place.is_dir():
             return place
     return None

@@ -6,7 +6,6 @@ with, what its wheel brings, which one a conda environment chose, which one Debi
 lead to.
 """
 
-import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -22,9 +21,9 @@ _USERS = ("numpy", "scipy", "torch")
 _PARTS = ("blas", "lapack")
 # Names under which whichever is there is linked at run time.
 _INTERFACES = frozenset({"blas", "cblas", "lapack", "liblapack", "libblas", "netlib", "unknown"})
-_BUNDLED = re.compile(r"lib((?:scipy_)?openblas|flexiblas|blis|mkl_rt)[0-9_a-z]*[.-]")
+_BUNDLED = r"lib((?:scipy_)?openblas|flexiblas|blis|mkl)[0-9_a-z]*[.-]"
 _ALTERNATIVES = "etc/alternatives"
-_MKL = re.compile(r"^#define AT_MKL_ENABLED\(\) 1$", re.MULTILINE)
+_MKL = "\n#define AT_MKL_ENABLED() 1\n"
 # What conda packages that are an implementation are called.
 _CONDA_LIBRARIES = {
     "accelerate": "accelerate",
@@ -57,10 +56,11 @@ def describe(root: Path, request: Request) -> Findings:
         if place is not None:
             found = _torch(place) if user == "torch" else _numeric(place, user)
             rows += [_at_run_time(row, chosen, root) for row in found]
-    unique = sorted({tuple(sorted(row.items())) for row in rows})
+    # One row where LAPACK is of the same library.
+    unique = {(row["user"], row["library"], row.get("version", "")): row for row in rows}
     if not unique:
         return Findings()
-    document = {"libraries": [dict(row) for row in unique]}
+    document = {"libraries": [unique[key] for key in sorted(unique)]}
     return Findings(files={LINEAR_ALGEBRA: text("linear-algebra.1", document)})
 
 
@@ -75,7 +75,7 @@ def _numeric(folder: Path, user: str) -> Iterator[_Row]:
 
 def _torch(folder: Path) -> Iterator[_Row]:
     """Yield what torch brings: MKL in one piece with it, or another as a library beside it."""
-    if _MKL.search(text_or_nothing(folder / "torch/include/ATen/Config.h")):
+    if _MKL in text_or_nothing(folder / "torch/include/ATen/Config.h"):
         yield {"user": "torch", "library": "mkl"}
     else:
         yield from _bundled(folder, "torch", "torch/lib", "torch.libs")
@@ -88,51 +88,24 @@ def _bundled(folder: Path, user: str, *names: str) -> Iterator[_Row]:
         except OSError:
             continue
         for file in files:
-            if match := _BUNDLED.match(file):
+            if match := re.match(_BUNDLED, file):
                 yield {"user": user, "library": match[1].replace("_", "-")}
                 return
 
 
 def _configured(source: str) -> dict[str, tuple[str, str | None]]:
     """Return library and version by part, from a __config__.py, which is not run."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return {}
     found: dict[str, tuple[str, str | None]] = {}
-    for node in tree.body:
-        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
-            continue
-        name, value = node.targets[0].id, node.value
-        if name == "CONFIG":
-            for part in _PARTS:
-                at = _item(_item(_dictionary(value), "Build Dependencies"), part)
-                if library := _text(_item(at, "name")):
-                    found[part] = library, _text(_item(at, "version")) or None
-        # Up to numpy 1.25: blas_ilp64_opt_info={'libraries': ['openblas64_', …], …}
-        elif match := re.fullmatch(r"(blas|lapack)(_ilp64)?_opt_info", name):
-            names = _item(_dictionary(value), "libraries")
-            if isinstance(names, ast.List) and names.elts and (library := _text(names.elts[0])):
-                found.setdefault(match[1], (re.sub(r"(64)?_?$", "", library), None))
+    _, _, dependencies = source.partition('"Build Dependencies"')
+    for part, body in re.findall(r'"(blas|lapack)": \{([^{}]*)\}', dependencies):
+        values = dict(re.findall(r'^\s*"(name|version)": r?"([^"\\]*)",?$', body, re.MULTILINE))
+        if values.get("name"):
+            found.setdefault(part, (values["name"], values.get("version") or None))
+    # Up to numpy 1.25: blas_ilp64_opt_info={'libraries': ['openblas64_', …], …}
+    older = r"^(blas|lapack)(?:_ilp64)?_opt_info *= *\{[^{}]*'libraries': \['([^']+)'"
+    for part, name in re.findall(older, source, re.MULTILINE):
+        found.setdefault(part, (re.sub(r"(64)?_?$", "", name), None))
     return found
-
-
-def _dictionary(node: ast.expr | None) -> ast.expr | None:
-    """Return the dictionary, which may be the argument of a call."""
-    return node.args[0] if isinstance(node, ast.Call) and node.args else node
-
-
-def _item(node: ast.expr | None, key: str) -> ast.expr | None:
-    if isinstance(node, ast.Dict):
-        for name, value in zip(node.keys, node.values, strict=True):
-            if isinstance(name, ast.Constant) and name.value == key:
-                return value
-    return None
-
-
-def _text(node: ast.expr | None) -> str:
-    value = node.value if isinstance(node, ast.Constant) else ""
-    return value if isinstance(value, str) else ""
 
 
 def _at_run_time(row: _Row, chosen: Mapping[str, _Row], root: Path) -> _Row:

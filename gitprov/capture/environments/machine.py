@@ -16,7 +16,7 @@ from gitprov.codec.environment_text import MACHINE, text
 
 _CUDA_PLACES = ("CUDA_HOME", "CUDA_PATH")
 _ROCM_PLACES = ("ROCM_PATH", "ROCM_HOME")
-_VERSION = re.compile(r"\d+(\.\d+)+")
+_VERSION = r"\d+(\.\d+)+"
 
 
 def capture(request: Request, /) -> Findings:
@@ -46,14 +46,14 @@ def _cuda(root: Path, env: Mapping[str, str]) -> str | None:
         except (ValueError, KeyError, TypeError, RecursionError):
             # Up to 10.2 it was `CUDA Version 10.2.89`.
             version = text_or_nothing(folder / "version.txt")
-        if found := _VERSION.search(version):
+        if found := re.search(_VERSION, version):
             return found[0]
     return None
 
 
 def _rocm(root: Path, env: Mapping[str, str]) -> str | None:
     for folder in _places(root, env, _ROCM_PLACES, "/opt/rocm"):
-        if found := _VERSION.match(text_or_nothing(folder / ".info" / "version")):
+        if found := re.match(_VERSION, text_or_nothing(folder / ".info" / "version")):
             return found[0]
     return None
 

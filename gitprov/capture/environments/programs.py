@@ -8,15 +8,17 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from gitprov.capture.environments.cache import Cache
+from gitprov.capture.environments.interpreter import _innermost as innermost
 from gitprov.capture.environments.kind import Request
+from gitprov.capture.environments.launching import Command
 from gitprov.capture.environments.shebang import HEAD_BYTES, words_of
 
 TIMEOUT_SECONDS = 20.0
@@ -44,31 +46,45 @@ def find_program(name: str, *, cwd: Path, env: Mapping[str, str]) -> Path | None
     return None
 
 
-def started_as(form: re.Pattern[str], request: Request) -> list[str]:
-    """Return the command if it starts a program whose name has this form; nothing if another.
+def started_as(names: frozenset[str], request: Request) -> Command | None:
+    """Return what is started in the end, if that is a program of such a name, versions apart.
 
     Of a script whose first line names such a program, that and its arguments stand in front.
     """
-    argv = list(request.argv)
-    if not argv or form.fullmatch(PurePath(argv[0]).name):
-        return argv
-    script = find_program(argv[0], cwd=request.cwd, env=request.env)
+    command = innermost(Command(argv=tuple(request.argv), cwd=request.cwd, env=request.env))
+    if not command.argv:
+        return None
+    if _bare(command.argv[0]) in names:
+        return command
+    script = find_program(command.argv[0], cwd=command.cwd, env=command.env)
     if script is None:
-        return []
+        return None
     try:
         with script.open("rb") as file:
             words = words_of(file.read(HEAD_BYTES), script)
     except OSError:
-        return []
-    return [*words, *argv] if words and form.fullmatch(PurePath(words[0]).name) else []
+        return None
+    if words and _bare(words[0]) in names:
+        return replace(command, argv=(*words, *command.argv))
+    return None
+
+
+def _bare(program: str) -> str:
+    """Return a program's name without folder and version: julia of /opt/julia-1.11."""
+    return PurePath(program).name.rstrip("-.0123456789")
 
 
 def said_by(
-    program: Path, arguments: Sequence[str], request: Request, depends_on: Sequence[object] = ()
+    program: Path,
+    arguments: Sequence[str],
+    command: Command,
+    cache: Cache,
+    depends_on: Sequence[object] = (),
 ) -> str | None:
     """Return what a program prints; None where it fails. It is started once, until it changes.
 
-    `depends_on` is what its answer depends on besides its file, as JSON has it.
+    It is started where `command` would be. `depends_on` is, besides its file, what its answer
+    depends on, as JSON has it.
     """
     try:
         status = program.stat()
@@ -77,13 +93,12 @@ def said_by(
     state = [status.st_mtime_ns, status.st_size, status.st_ino]
     parts = [str(program), state, list(arguments), list(depends_on)]
     key = hashlib.sha256(json.dumps(["said", *parts]).encode()).hexdigest()
-    cache = Cache(request.cache)
     kept = cache.read(key)
     if kept is not None and isinstance(kept.get("said"), str):
         said: str = kept["said"]
         return said
     try:
-        output = output_of([str(program), *arguments], cwd=request.cwd, env=request.env)
+        output = output_of([str(program), *arguments], cwd=command.cwd, env=command.env)
     except ProgramError:
         return None
     answer = output.decode("utf-8", "replace").strip()

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
+from gitprov.capture.environments.cache import Cache
 from gitprov.capture.environments.kind import Findings, Request, known
+from gitprov.capture.environments.launching import Command
 from gitprov.capture.environments.plain_files import text_or_nothing
 from gitprov.capture.environments.programs import find_program, said_by, started_as
 from gitprov.capture.url_credentials import without_credentials
@@ -21,66 +23,69 @@ R = "r.json"
 
 _FIELD = "environment.r"
 _LOCK = "renv.lock"
-_PROGRAM = re.compile(r"R(script|term)?(-?[0-9.]+)?|littler")
-_HOME = re.compile(r"^R_HOME_DIR=['\"]?(/[^'\"$\n]+)['\"]?$", re.MULTILINE)
-_SETTING = re.compile(
-    r"^(R_LIBS(?:_USER|_SITE)?)=(?:\$\{\1[:=-]+)?['\"]?([^'\"}\n]*)", re.MULTILINE
-)
+_PROGRAMS = frozenset({"R", "Rscript", "littler"})
+# Patterns that few runs need are not compiled before.
+_HOME = r"(?m)^R_HOME_DIR=['\"]?(/[^'\"$\n]+)['\"]?$"
+_SETTING = r"(?m)^(R_LIBS(?:_USER|_SITE)?)=(?:\$\{\1[:=-]+)?['\"]?([^'\"}\n]*)"
 _RENV_DEPTH = 4  # renv/library/<system>/R-4.3/<platform>/<package>
 
 
 def capture(request: Request, /) -> Findings:
     """Return r.json; nothing where neither the command nor the project is R's."""
-    words = started_as(_PROGRAM, request)
-    if not words and not any(PurePath(path).name == _LOCK for path in request.found):
-        return Findings()
-    home = _home(words[0] if words else None, request)
+    command = started_as(_PROGRAMS, request)
+    if command is None:
+        if not any(PurePath(path).name == _LOCK for path in request.found):
+            return Findings()
+        command = Command(argv=("R",), cwd=request.cwd, env=request.env)
+    home = _home(command, request)
     if home is None:
         reason = "R is not on PATH, or does not say where its home is"
         return Findings(missing={_FIELD: reason})
-    return describe(home, request, Path("/"))
+    return describe(home, command, request.top, Path("/"))
 
 
-def describe(home: Path, request: Request, root: Path) -> Findings:
-    """Return what is installed for the R whose home is `home`; other paths are below `root`."""
+def describe(home: Path, command: Command, top: Path | None, root: Path) -> Findings:
+    """Return what is installed for the R whose home is `home`; other paths are below `root`.
+
+    `top` is that of the repository, above which nothing is looked for.
+    """
     version = _description(home / "library/base").get("Version")
     packages: dict[str, dict[str, str]] = {}
-    for library in _libraries(home, version, request, root):
+    for library in _libraries(home, version, command, top, root):
         for package in _packages(library):
             packages.setdefault(package["name"], package)
     rows = [packages[name] for name in sorted(packages)]
     return Findings(files={R: text("r.1", known(version=version, packages=rows))})
 
 
-def _home(name: str | None, request: Request) -> Path | None:
-    """Return R's home, of the R beside the program `name` where there is one."""
-    program = find_program(name, cwd=request.cwd, env=request.env) if name else None
-    # Rscript starts the R of its own installation.
-    beside = program.resolve().parent / "R" if program else None
-    if beside is None or not beside.is_file():
-        beside = program.parent / "R" if program else None
-    if beside is None or not beside.is_file():
-        beside = find_program("R", cwd=request.cwd, env=request.env)
+def _home(command: Command, request: Request) -> Path | None:
+    """Return R's home: Rscript starts the R of its own installation, which stands beside it."""
+    program = find_program(command.argv[0], cwd=command.cwd, env=command.env)
+    folders = (program.resolve().parent, program.parent) if program else ()
+    beside = next((folder / "R" for folder in folders if (folder / "R").is_file()), None)
+    beside = beside or find_program("R", cwd=command.cwd, env=command.env)
     if beside is None:
         return None
-    match = _HOME.search(text_or_nothing(beside))
+    match = re.search(_HOME, text_or_nothing(beside))
     said = match[1] if match else None
     if said is None or not (Path(said) / "library/base").is_dir():
-        said = said_by(beside, ["RHOME"], request)
+        said = said_by(beside, ["RHOME"], command, Cache(request.cache))
     return Path(said) if said and said.startswith("/") else None
 
 
-def _libraries(home: Path, version: str | None, request: Request, root: Path) -> Iterator[Path]:
+def _libraries(
+    home: Path, version: str | None, command: Command, top: Path | None, root: Path
+) -> Iterator[Path]:
     """Yield the folders that R looks in, in order."""
     own = home / "library"
     minor = ".".join((version or "").split(".")[:2])
-    renv = list(_renv_libraries(request, minor))
+    renv = list(_renv_libraries(command.cwd, top, minor))
     if renv:
         yield from renv
         yield own
         return
-    settings = _settings(home, request)
-    user = root / request.env.get("HOME", "/").lstrip("/")
+    settings = _settings(home, command.env)
+    user = root / command.env.get("HOME", "/").lstrip("/")
     for name in ("R_LIBS", "R_LIBS_USER", "R_LIBS_SITE"):
         for place in settings.get(name, "").split(os.pathsep):
             for meant in _meant(place, home, user, minor):
@@ -89,13 +94,11 @@ def _libraries(home: Path, version: str | None, request: Request, root: Path) ->
     yield own
 
 
-def _settings(home: Path, request: Request) -> dict[str, str]:
-    """Return the variables that name libraries: of the environment, then of R's own file."""
-    said = dict(_SETTING.findall(text_or_nothing(home / "etc/Renviron")))
+def _settings(home: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that name libraries: of the environment, else of R's own file."""
+    said = dict(re.findall(_SETTING, text_or_nothing(home / "etc/Renviron")))
     said = {"R_LIBS_USER": "%U", "R_LIBS_SITE": "%S"} | said
-    return said | {
-        name: request.env[name] for name in said.keys() | {"R_LIBS"} if name in request.env
-    }
+    return said | {name: env[name] for name in (*said, "R_LIBS") if name in env}
 
 
 def _meant(place: str, home: Path, user: Path, minor: str) -> Iterator[Path]:
@@ -113,14 +116,13 @@ def _meant(place: str, home: Path, user: Path, minor: str) -> Iterator[Path]:
         yield user / place[2:] if place.startswith("~/") else Path(place)
 
 
-def _renv_libraries(request: Request, minor: str) -> Iterator[Path]:
+def _renv_libraries(cwd: Path, top: Path | None, minor: str) -> Iterator[Path]:
     """Yield the library of the project's renv, for this version of R."""
-    top = request.top or request.cwd
-    for folder in (request.cwd, *request.cwd.parents):
+    for folder in (cwd, *cwd.parents):
         if (folder / "renv/activate.R").is_file():
             yield from sorted(_below(folder / "renv/library", minor, _RENV_DEPTH))
             return
-        if folder == top:
+        if folder == (top or cwd):
             return
 
 
