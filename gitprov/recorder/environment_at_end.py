@@ -172,7 +172,9 @@ class _Pythons:
         found = environment_of(
             self._run.store, command, self._cwd, env=_variables(python), given=given
         )
-        return found if PACKAGES in found.files else None
+        # It may be gone by now, and another have been found in its place.
+        is_it = _described_place(found) == _place(python.prefix, python.version)
+        return found if is_it else None
 
     def _listings(
         self, pythons: Sequence[ReportedPython], missing: dict[str, str]
