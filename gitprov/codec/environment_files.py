@@ -63,8 +63,12 @@ def read_environment(files: Mapping[str, bytes], locks: Collection[str]) -> Envi
         elif path in LANGUAGES:
             kind = path.removesuffix(".json")
             languages[LANGUAGES[path]] = _read(LanguageEnvironment, kind, path, data)
-        elif name == PACKAGES and folder.startswith(f"{INTERPRETERS}/"):
-            others[folder.removeprefix(f"{INTERPRETERS}/")] = _python(path, data)
+        elif (
+            name == PACKAGES
+            and folder.startswith(f"{INTERPRETERS}/")
+            and (python := _python(path, data)) is not None
+        ):
+            others[folder.removeprefix(f"{INTERPRETERS}/")] = python
     return Environment(**found, others=others, languages=languages)
 
 
@@ -109,8 +113,12 @@ class _Packages:
     broken: tuple[Broken, ...] = ()
 
 
-def _python(path: str, data: bytes) -> PythonEnvironment:
-    document = _read(_Packages, "packages", path, data)
+def _python(path: str, data: bytes) -> PythonEnvironment | None:
+    """Return what is installed; None where the document knows no interpreter and no packages."""
+    read = _document("packages", path, data)
+    if not (read.get("interpreter") or read.get("packages")):
+        return None
+    document = from_document(_Packages, read, path)
     packages = [
         Package(
             name=row.name,
