@@ -19,14 +19,24 @@ def find_file(
         return next((file for file in files if _digest(file, algorithm) == hashes[algorithm]), None)
     if hashes:  # of a kind that proves nothing any more
         return None
-    beginning = f"{_folded(name)}-{_folded(version)}-"
-    wheels = (file for file in files if file.name.endswith(".whl"))
-    return next((file for file in wheels if _folded(file.name).startswith(beginning)), None)
+    return next(
+        (file for file in files if _wheel_of(file.name) == _as_written(name, version)), None
+    )
 
 
 def is_wheel(file_name: str) -> bool:
     """Say whether a file can be installed without executing anything that it holds."""
     return file_name.endswith(".whl")
+
+
+def _wheel_of(file_name: str) -> tuple[str, str] | None:
+    """Return whose wheel a file is, and of which version, by its name."""
+    parts = file_name.split("-")
+    return _as_written(parts[0], parts[1]) if is_wheel(file_name) and len(parts) > 1 else None
+
+
+def _as_written(name: str, version: str) -> tuple[str, str]:
+    return _folded(name), version.lower().replace("-", "_")
 
 
 def _files_of(folder: Path, name: str) -> Iterator[Path]:
@@ -41,7 +51,7 @@ def _files_of(folder: Path, name: str) -> Iterator[Path]:
 
 
 def _folded(text: str) -> str:
-    """Return a name as file names have it: hyphens part names from versions."""
+    """Return a name in the one form in which names are compared."""
     return re.sub(r"[._-]+", "-", text).lower()
 
 

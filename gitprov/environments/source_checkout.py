@@ -17,7 +17,9 @@ def check_out(repository: Repository, origin: Origin, folder: Path) -> None:
     made = Repository(folder / ".git", folder / ".git", folder)
     made.git_dir.mkdir(parents=True)
     # Without the work tree, whose path would go into the configuration.
-    Git(made.git_dir).run("init", "--quiet", "--template=", "--object-format=sha1")
+    git = Git(made.git_dir)
+    git.run("init", "--quiet", "--template=", "--object-format=sha1")
+    git.run("config", "core.bare", "false")
     objects = repository.common_dir / "objects"
     (made.git_dir / "objects" / "info").mkdir(exist_ok=True)
     (made.git_dir / "objects" / "info" / "alternates").write_text(f"{objects}\n", "utf-8")
