@@ -108,9 +108,10 @@ def said_by(
 
 
 def output_of(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float = TIMEOUT_SECONDS
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float | None = None
 ) -> bytes:
     """Return what a command prints; raise ProgramError where it fails or takes too long."""
+    timeout = TIMEOUT_SECONDS if timeout is None else timeout
     name = PurePath(command[0]).name
     try:
         process = subprocess.Popen(

@@ -41,17 +41,17 @@ def capture(request: Request, /) -> Findings:
     if home is None:
         reason = "R is not on PATH, or does not say where its home is"
         return Findings(missing={_FIELD: reason})
-    return describe(home, command, request.top, Path("/"))
+    return describe(home, command, request.top)
 
 
-def describe(home: Path, command: Command, top: Path | None, root: Path) -> Findings:
-    """Return what is installed for the R whose home is `home`; other paths are below `root`.
+def describe(home: Path, command: Command, top: Path | None) -> Findings:
+    """Return what is installed for the R whose home is `home`.
 
     `top` is that of the repository, above which nothing is looked for.
     """
     version = _description(home / "library/base").get("Version")
     packages: dict[str, dict[str, str]] = {}
-    for library in _libraries(home, version, command, top, root):
+    for library in _libraries(home, version, command, top):
         for package in _packages(library):
             packages.setdefault(package["name"], package)
     rows = [packages[name] for name in sorted(packages)]
@@ -74,7 +74,7 @@ def _home(command: Command, request: Request) -> Path | None:
 
 
 def _libraries(
-    home: Path, version: str | None, command: Command, top: Path | None, root: Path
+    home: Path, version: str | None, command: Command, top: Path | None
 ) -> Iterator[Path]:
     """Yield the folders that R looks in, in order."""
     own = home / "library"
@@ -85,12 +85,11 @@ def _libraries(
         yield own
         return
     settings = _settings(home, command.env)
-    user = root / command.env.get("HOME", "/").lstrip("/")
+    user = Path(command.env.get("HOME", "/"))
     for name in ("R_LIBS", "R_LIBS_USER", "R_LIBS_SITE"):
         for place in settings.get(name, "").split(os.pathsep):
             for meant in _meant(place, home, user, minor):
-                # Joined to `root` without their slash: below another root lie the same paths.
-                yield meant if meant.is_relative_to(root) else root / str(meant).lstrip("/")
+                yield command.cwd / meant
     yield own
 
 
