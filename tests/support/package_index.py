@@ -7,6 +7,8 @@ downloaded to build them, also as editable installations.
 import base64
 import hashlib
 import html
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -27,13 +29,14 @@ MODULE = NAME.replace("-", "_")
 
 def _wheel(folder, files):
     info = f"{MODULE}-{VERSION}.dist-info"
-    requires = "".join(f"Requires-Dist: {r}\\n" for r in PROJECT.get("dependencies", []))
-    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\\nName: {NAME}\\nVersion: {VERSION}\\n{requires}"
-    files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+    lines = ["Metadata-Version: 2.1", f"Name: {NAME}", f"Version: {VERSION}"]
+    lines += [f"Requires-Dist: {item}" for item in PROJECT.get("dependencies", [])]
+    files[f"{info}/METADATA"] = "\\n".join(lines) + "\\n"
+    files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
     rows = []
     for name, text in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        rows.append(f"{name},sha256={digest},{len(text.encode())}\\n")
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
+        rows.append(f"{name},sha256={digest.decode().rstrip('=')},{len(text.encode())}\\n")
     files[f"{info}/RECORD"] = "".join(rows) + f"{info}/RECORD,,\\n"
     name = f"{MODULE}-{VERSION}-py3-none-any.whl"
     with zipfile.ZipFile(Path(folder, name), "w") as file:
@@ -91,6 +94,20 @@ def wheel(folder: Path, name: str, version: str, requires: Sequence[str] = ()) -
         for file, text in files.items():
             archive.writestr(zipfile.ZipInfo(file, _TIME), text)
     return path
+
+
+def source_archive(folder: Path, source: Path) -> Path:
+    """Build the source archive of a project into a folder; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    code = "import backend, sys; print(backend.build_sdist(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        cwd=source,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return folder / done.stdout.strip()
 
 
 def sha256(path: Path) -> str:
