@@ -1,7 +1,7 @@
 """How near a rebuilt environment has come to the recorded one."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -40,16 +40,28 @@ class Nearness:
         return "same versions" if self.contents or self.unknown else "identical"
 
 
-def capture_again(folder: Path, python: Path) -> Environment:
-    """Return the environment in a folder, captured as that of a run is."""
+def capture_again(folder: Path, python: Path, *, conda: Path | None = None) -> Environment:
+    """Return the environment in a folder, captured as that of a run is.
+
+    `conda` is the folder of a conda environment, which may hold no Python.
+    """
     env = plain_environment()
     env["PATH"] = f"{python.parent}:{env.get('PATH', '')}"
+    if conda is not None:
+        env["CONDA_PREFIX"] = str(conda)
     captured = capture_environment([str(python)], cwd=folder, top=None, env=env, cache=None)
     return read_environment(captured.files, captured.locks)
 
 
-def compare(recorded: Environment, restored: Environment, *, conda: bool) -> Nearness:
-    """Return in what two environments differ: the interpreter, its packages, those of conda."""
+def compare(
+    recorded: Environment, restored: Environment, *, python: bool = True, conda: bool = False
+) -> Nearness:
+    """Return in what two environments differ: the interpreter, its packages, those of conda.
+
+    Without `python`, there was none to restore, and without `conda` no environment of that.
+    """
+    if not python:
+        recorded, restored = replace(recorded, python=None), replace(restored, python=None)
     differences = [*_interpreters(recorded, restored)]
     contents: list[str] = []
     unknown: list[str] = []

@@ -30,7 +30,7 @@ from gitprov.model.wording import plural
 from gitprov.store.repository import Repository
 
 LOCKS_FOLDER = "locks"
-_HOPELESS = 3  # so many failures and no success: no other one is tried
+_HOPELESS = 3  # so many failures and no success, and no other one is tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,12 +119,18 @@ class _Work:
             self._remove_what_was_not_there(tool)
         if self._plan.locks:
             write_locks(self._environment.locks, self._folder / LOCKS_FOLDER)
-        restored = capture_again(self._folder, self._python)
+        conda = self._folder if self._plan.maker == "conda" else None
+        restored = capture_again(self._folder, self._python, conda=conda)
         return Outcome(
             tool=name,
             installed=tuple(self._installed),
             failed=tuple(self._failed),
-            nearness=compare(self._environment, restored, conda=self._plan.maker == "conda"),
+            nearness=compare(
+                self._environment,
+                restored,
+                python=self._plan.python is not None,
+                conda=conda is not None,
+            ),
         )
 
     def _make_conda(self, stack: ExitStack) -> tuple[Tool, str]:
@@ -164,27 +170,22 @@ class _Work:
                 self._install(tool, group)
 
     def _install(self, tool: Tool, group: Sequence[Step]) -> None:
-        """Install all at once; where that fails, one by one, so that one costs no other."""
+        """Install all at once; where that fails, by halves, so that one costs no other."""
         try:
             self._call(tool, group)
         except ToolFailedError as error:
             if len(group) == 1:
-                self._fail(group[0], error)
+                self._failed.append(
+                    Left(name=group[0].name, version=group[0].version, reason=str(error))
+                )
+                if len(self._failed) >= _HOPELESS and not self._installed:
+                    raise
                 return
-            failures = 0
-            for step in group:
-                try:
-                    self._call(tool, [step])
-                except ToolFailedError as reason:
-                    failures += 1
-                    self._fail(step, reason)
-                    if failures >= _HOPELESS and not self._installed:
-                        raise
-                else:
-                    self._installed.append(step)
+            middle = len(group) // 2
+            self._install(tool, group[:middle])
+            self._install(tool, group[middle:])
         else:
             self._installed += group
-        if self._installed:
             self.done[1:] = [plural(len(self._installed), "package")]
 
     def _call(self, tool: Tool, group: Sequence[Step]) -> None:
@@ -201,9 +202,6 @@ class _Work:
         if step.folder is None:
             return step.line
         return from_archive(step.name, archive_place((self._folder / step.folder).as_uri()))
-
-    def _fail(self, step: Step, error: ToolFailedError) -> None:
-        self._failed.append(Left(name=step.name, version=step.version, reason=str(error)))
 
     def _present(self) -> dict[str, str]:
         """Return what the new environment has of itself, by name: pip, where venv has put it."""

@@ -100,7 +100,13 @@ def make_plan(
     project_of: ProjectOf, sources: Sources, allow_builds: bool,
 ) -> Plan:  # fmt: skip
     """Return what is to be done; `pins` are those of the environment's own Python."""
+    maker = _maker(environment)
     python = environment.python
+    notes = _notes(environment)
+    if maker == "conda" and python is not None and python.interpreter.kind != "conda":
+        version = python.interpreter.version
+        notes.append(f"the conda environment had no Python; {version} stood elsewhere on PATH")
+        python, pins = None, ()
     planner = _Planner(environment.editables, project_of, sources, allow_builds=allow_builds)
     by_conda = _conda_names(environment)
     steps: list[Step] = []
@@ -114,13 +120,13 @@ def make_plan(
             left.append(Left(name=pin.name, version=pin.version, reason=str(error)))
     conda, left_conda = _conda(environment)
     return Plan(
-        maker=_maker(environment),
+        maker=maker,
         python=python.interpreter if python else None,
         conda=conda,
         steps=tuple(steps),
         left=(*left_conda, *left),
         locks=other_locks(environment.locks),
-        notes=tuple(_notes(environment)),
+        notes=tuple(notes),
     )
 
 
@@ -269,8 +275,9 @@ def _from(step: Step) -> str:
 
 def _maker(environment: Environment) -> Maker:
     python = environment.python
+    # A system's Python beside an active conda environment is what stands on PATH, and no more.
     if environment.conda is not None and (
-        python is None or python.interpreter.kind in ("conda", None)
+        python is None or python.interpreter.kind in ("conda", "system", None)
     ):
         return "conda"
     if python is not None and python.interpreter.kind == "uv":

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -183,6 +184,7 @@ def test_a_local_wheel_is_known_by_its_hash(world: World, by_pip: Clone, tmp_pat
 def by_uv(world: World) -> Clone:
     source = f'[[tool.uv.index]]\nurl = "{world.url}"\ndefault = true\n'
     clone = world.clone("by-uv", pyproject__toml=study(source))
+    clone.write("renv.lock", '{"R": {"Version": "4.4.1"}}')
     world.call("uv", "sync", "--quiet", cwd=clone.path)
     world.run(clone, clone.path / ".venv/bin/python")
     return clone
@@ -194,6 +196,11 @@ def test_uv(world: World, by_uv: Clone) -> None:
     assert said["tool"] == "uv"
     assert how(said) == {"alpha": "locked", "beta": "locked"}
     assert "uv = " in Path(said["folder"], "pyvenv.cfg").read_text()
+    # What other tools restore from is put where they can.
+    [lock] = said["locks"]
+    assert lock == {"path": "renv.lock", "command": "Rscript -e 'renv::restore()'"}
+    written = Path(said["folder"], "locks/renv.lock").read_bytes()
+    assert written == (by_uv.path / "renv.lock").read_bytes()
 
 
 def test_without_a_network(world: World, by_uv: Clone) -> None:
@@ -425,6 +432,23 @@ def test_the_plan_says_what_would_be_done(world: World, mixed: Clone) -> None:
     upstream = (world.folder / "upstream").as_uri()
     assert f"epsilon 5.0 {upstream}" in said
     assert "builds, which execute code: epsilon, study" in said
+    assert not (mixed.path / "new").exists()
+
+
+def test_on_a_terminal_it_asks(world: World, mixed: Clone) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "gitprov", "env", "restore", "last", "new"]
+    with subprocess.Popen(
+        command, cwd=mixed.path, env=world.env, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        said = b""
+        while b"Do this?" not in said:
+            said += os.read(ours, 4096)
+        os.write(ours, b"n\n")
+        assert process.wait(30) == 1
+        os.close(ours)
+    assert b"a virtual environment" in said
     assert not (mixed.path / "new").exists()
 
 

@@ -365,7 +365,7 @@ def test_lock_files_of_other_tools(tmp_path: Path) -> None:
 def test_verdicts() -> None:
     def verdict(*packages: Package) -> str:
         before = environment(package("alpha", "1", content_sha256="a"))
-        return compare(before, environment(*packages), conda=False).verdict
+        return compare(before, environment(*packages)).verdict
 
     assert verdict(package("Alpha", "1", content_sha256="a")) == "identical"
     assert verdict(package("alpha", "1", content_sha256="b")) == "same versions"
@@ -378,7 +378,7 @@ def test_verdicts() -> None:
 def test_another_interpreter_differs() -> None:
     other = Interpreter(version="3.12.5", implementation="cpython")
     [found] = compare(
-        environment(), Environment(python=PythonEnvironment(interpreter=other)), conda=False
+        environment(), Environment(python=PythonEnvironment(interpreter=other))
     ).differences
     assert (found.name, found.recorded, found.restored) == (
         "python",
@@ -393,3 +393,12 @@ def test_other_builds_of_conda_differ() -> None:
     assert compare(before, after, conda=True).contents == ("a (conda)",)
     other = CondaPackage(name="a", version="1", build="1")
     assert compare(before, environment(conda=conda(other)), conda=True).verdict == "differs"
+
+
+def test_a_conda_environment_without_python() -> None:
+    recorded = environment(package("alpha"), kind="system", conda=conda(conda_package("r-base")))
+    made = plan(Pin(name="alpha", version="1"), recorded=recorded)
+    assert (made.maker, made.python, made.steps) == ("conda", None, ())
+    assert made.notes == ("the conda environment had no Python; 3.12.4 stood elsewhere on PATH",)
+    again = environment(package("other"), conda=recorded.conda)
+    assert compare(recorded, again, python=False, conda=True).verdict == "identical"

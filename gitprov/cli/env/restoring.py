@@ -9,18 +9,16 @@ import typer
 
 from gitprov.capture.origin import find_origin
 from gitprov.cli.catching_up import current_store
+from gitprov.cli.env.arguments import Environments
 from gitprov.cli.env.restoration_text import outcome_document, outcome_lines, plan_lines
-from gitprov.cli.finding import find_run
 from gitprov.cli.terminal import Json, say
 from gitprov.environments.interpreters import Found, find_python
-from gitprov.environments.recorded import RecordedEnvironments
 from gitprov.environments.restoration import Source, require_free
 from gitprov.environments.restoration import restore as rebuild
 from gitprov.environments.restoration_plan import Plan, ProjectOf, make_plan
 from gitprov.environments.tools import Sources
 from gitprov.errors import SourceMissing
 from gitprov.exchange.environments.pins import pins
-from gitprov.index.history import History
 from gitprov.model.run import Run
 from gitprov.model.wording import printable
 from gitprov.store.repository import Repository
@@ -37,7 +35,10 @@ def register(app: typer.Typer) -> None:
 def restore(
     run: Annotated[
         str,
-        typer.Argument(help="last, last~2, the beginning of an id, a name, a commit or a branch."),
+        typer.Argument(
+            metavar="RUN",
+            help="last, last~2, the beginning of an id, a name, a commit or a branch.",
+        ),
     ],
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Where to; nothing may be there yet.")
@@ -89,9 +90,7 @@ def restore(
     )
     with current_store() as store:
         repository = store.repository
-        found = find_run(History(store), run).record
-        recorded = RecordedEnvironments(store).of(found)
-        environment = recorded.environment
+        found, environment, _ = Environments(store).named(run)
         source = _source(repository, found)
         plan = make_plan(
             environment,
@@ -100,8 +99,6 @@ def restore(
             sources=sources,
             allow_builds=allow_builds,
         )
-        for problem in recorded.problems:
-            say(f"gitprov: warning: {printable(problem)}")
         interpreter = _interpreter(plan, python, repository)
         shown = plan_lines(found, plan, where, interpreter)
         if dry_run or not yes:
