@@ -34,7 +34,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     write(
         tmp_path,
         '[secrets]\nallow-paths = ["tests/fixtures/**"]\nallow-patterns = ["EXAMPLE$"]\n'
-        'allow-kinds = ["Secret Keyword"]\n[environment]\nrecord = ["CUDA_*"]\n',
+        'allow-kinds = ["Secret Keyword"]\n[environment]\nrecord = ["CUDA_*"]\n'
+        "system-packages = true\n",
     )
     found = read_allowed(tmp_path)
     assert found.allows_path("tests/fixtures/key.pem")
@@ -43,6 +44,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert not found.allows("EXAMPLEAKIAIOSFODNN7", "AWS Access Key")
     assert found.allows("whatever", "Secret Keyword")
     assert read_settings(tmp_path).environment.record == ("CUDA_*",)
+    assert read_settings(tmp_path).environment.system_packages
 
 
 def test_a_name_that_is_not_known_is_refused_with_the_nearest(tmp_path: Path) -> None:
@@ -61,6 +63,12 @@ def test_a_name_that_is_not_known_is_refused_with_the_nearest(tmp_path: Path) ->
 def test_a_value_of_another_type_is_refused(tmp_path: Path, value: str) -> None:
     message = refusal(tmp_path, f"[secrets]\nallow-paths = {value}\n")
     assert "secrets.allow-paths is a list of texts" in message
+
+
+@pytest.mark.parametrize("value", ['"true"', "1", "[true]", "[]"])
+def test_a_switch_is_true_or_false(tmp_path: Path, value: str) -> None:
+    message = refusal(tmp_path, f"[environment]\nsystem-packages = {value}\n")
+    assert "environment.system-packages is true or false" in message
 
 
 def test_what_would_allow_everything_by_a_slip_is_refused(tmp_path: Path) -> None:

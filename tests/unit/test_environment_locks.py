@@ -8,6 +8,8 @@ import pytest
 from gitprov.capture.environments import CapturedEnvironment, capture_environment
 from gitprov.capture.environments.lock_files import MAX_LOCK_BYTES
 
+ALWAYS = {"container.json", "machine.json", "system.json"}  # the first of them in a container
+
 
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
@@ -30,6 +32,11 @@ def test_lock_files_from_the_top_down_to_the_folder(top: Path) -> None:
         "pylock.dev.toml": b"b",
         "backend/uv.lock": b"backend",
         "backend/api/Cargo.lock": b"c",
+        "conda-lock.yaml": b"d",
+        "conda-linux-64.lock": b"e",
+        "pnpm-lock.yaml": b"f",
+        "yarn.lock": b"g",
+        "conda.lock": b"not one",
         "pylock.a.b.toml": b"not one",
         "other/uv.lock": b"not one",
         "backend/api/below/uv.lock": b"not one",
@@ -45,9 +52,18 @@ def test_lock_files_from_the_top_down_to_the_folder(top: Path) -> None:
 
     assert set(captured.locks) == expected
     assert list(captured.locks) == sorted(expected)
-    assert set(captured.files) == expected | {"system.json"}
+    assert set(captured.files) - ALWAYS == expected
     assert all(captured.files[name] == contents[name] for name in expected)
     assert set(capture(top).locks) == {name for name in expected if "/" not in name}
+
+
+def test_a_project_of_julia_is_kept_beside_its_manifest(top: Path) -> None:
+    (top / "Project.toml").write_text("[deps]\n")
+    assert capture(top).locks == ()
+    for name in ("Manifest.toml", "JuliaManifest.toml", "Manifest-v1.11.toml"):
+        (top / name).write_text("")
+        assert capture(top).locks == tuple(sorted([name, "Project.toml"]))
+        (top / name).unlink()
 
 
 def test_lock_files_that_are_left_out_say_why(top: Path, tmp_path: Path) -> None:
@@ -105,7 +121,7 @@ def test_a_folder_with_the_name_of_one_of_our_files(top: Path) -> None:
     (top / "system.json").mkdir()
     (top / "system.json/uv.lock").write_text("")
     captured = capture(top, cwd="system.json")
-    assert set(captured.files) == {"system.json"}
+    assert set(captured.files) <= ALWAYS
     assert captured.locks == ()
     assert captured.missing["environment.locks.system.json/uv.lock"]
 

@@ -8,9 +8,7 @@ import pytest
 
 from gitprov.capture.environments import capture_environment, system_packages
 from gitprov.capture.environments.kind import Findings
-from gitprov.capture.settings_file import read_settings
 from gitprov.codec.environment_files import read_environment
-from gitprov.errors import InputError
 from gitprov.model.environment import SystemPackages
 from gitprov.store.repository import Config
 from tests.unit.test_hardware import lay_out
@@ -161,5 +159,3 @@ def test_who_asks_for_them(tmp_path: Path) -> None:
     assert not system_packages.are_wanted(tmp_path, silent)
     settings.write_text('[environment]\nsystem-packages = "yes"\n')
     assert not system_packages.are_wanted(tmp_path, silent)
-    with pytest.raises(InputError, match=r"environment\.system-packages is true or false"):
-        read_settings(tmp_path)
