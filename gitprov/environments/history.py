@@ -92,7 +92,9 @@ class EnvironmentHistory:
 
     def _steps(self) -> Iterator[Step]:
         stretches = list(self._index.stretches())
-        for before, stretch in zip([None, *stretches[:-1]][::-1], stretches[::-1], strict=True):
+        for number in range(len(stretches) - 1, -1, -1):
+            stretch = stretches[number]
+            before = stretches[number - 1] if number else None
             step = self._step(before, stretch)
             if before is not None and _is_same(step):
                 before.last, before.last_ns = stretch.last, stretch.last_ns
