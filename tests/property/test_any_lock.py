@@ -47,7 +47,25 @@ VALUES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=6)),
     max_leaves=25,
 )
-DOCUMENTS = st.dictionaries(KEYS, VALUES, max_size=8)
+# A package that is one at first sight, and what may stand in it.
+PACKAGES = st.builds(
+    lambda fields, name: {**fields, **name},
+    st.dictionaries(KEYS, VALUES, max_size=8),
+    st.fixed_dictionaries({"name": st.just("a")}, optional={"version": WORDS, "manager": WORDS}),
+)
+DOCUMENTS = st.builds(
+    lambda fields, packages: {**fields, **packages},
+    st.dictionaries(KEYS, VALUES, max_size=8),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "package": st.lists(PACKAGES, max_size=2),
+            "packages": st.lists(PACKAGES, max_size=2),
+            "default": st.dictionaries(st.sampled_from(["a", "b"]), PACKAGES, max_size=2),
+            "dependencies": st.lists(WORDS, max_size=3),
+        },
+    ),
+)
 LINES = st.lists(
     st.one_of(
         st.text(max_size=30),
@@ -61,7 +79,7 @@ LINES = st.lists(
     ),
     max_size=20,
 ).map(lambda lines: "\n".join(lines).encode("utf-8", "replace"))
-quickly = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+quickly = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def check(name: str, data: bytes) -> None:
@@ -124,6 +142,23 @@ def test_any_locks_are_compared(files: dict[str, bytes]) -> None:
     request = Request(argv=[], cwd=Path("/"), top=None, env={}, cache=None, found=found)
     outcome = capture(request)
     read_environment(outcome.files, [])
+
+
+@quickly
+@given(st.lists(PACKAGES, min_size=1, max_size=3))
+def test_any_packages(packages: list[dict[str, object]]) -> None:
+    rows = _toml(packages)
+    check("uv.lock", f"version = 1\npackage = {rows}".encode())
+    check("pylock.toml", f'lock-version = "1.0"\npackages = {rows}'.encode())
+    for name, version in (("poetry.lock", "lock-version"), ("pdm.lock", "lock_version")):
+        check(name, f'metadata = {{ {version} = "4.1" }}\npackage = {rows}'.encode())
+        check(name, f'metadata = {{ {version} = "2.1" }}\npackage = {rows}'.encode())
+    named = {str(number): package for number, package in enumerate(packages)}
+    check("Pipfile.lock", json.dumps({"_meta": {"a": 1}, "default": named}).encode())
+    for number in ("1", "5", "6"):
+        document = {"version": number, "package": packages, "packages": packages}
+        check("conda-lock.yml", json.dumps(document).encode())
+        check("pixi.lock", json.dumps(document).encode())
 
 
 @quickly

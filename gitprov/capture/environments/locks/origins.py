@@ -1,7 +1,7 @@
 """Where locks say that a package comes from when it is from no index, as `Origin`s of the model."""
 
 import re
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import parse_qs
 
 from gitprov.capture.environments.locks.reading import hashes_of, url_of
 from gitprov.model.environment import Origin
@@ -39,13 +39,13 @@ def repository(
 
 def from_requirement(url: str) -> Origin | None:
     """Return what the URL of a requirement means (PEP 440, PEP 508 and pip's own forms)."""
+    bare, _, fragment = url.partition("#")
     try:
-        parts = urlsplit(url)
-    except ValueError:
+        said = {key: values[0] for key, values in parse_qs(fragment).items()}
+    except ValueError:  # too many of them
         return None
-    said = {key: values[0] for key, values in parse_qs(parts.fragment).items()}
-    bare = urlunsplit(parts._replace(fragment=""))
-    vcs, plus, _ = parts.scheme.partition("+")
+    scheme = bare.partition(":")[0]
+    vcs, plus, _ = scheme.partition("+")
     if plus and vcs in _SYSTEMS:
         head, at, revision = bare.rpartition("@")
         if not at or "/" not in head.partition("://")[2]:  # the @ is that of a user
@@ -55,7 +55,7 @@ def from_requirement(url: str) -> Origin | None:
         )
     if not url_of(bare):
         return directory(bare)
-    if parts.scheme == "file" and not bare.endswith((".whl", ".gz", ".zip", ".bz2", ".xz")):
+    if scheme == "file" and not bare.endswith((".whl", ".gz", ".zip", ".bz2", ".xz")):
         return directory(bare, said.get("subdirectory"))
     return archive(bare, *(f"{name}:{value}" for name, value in said.items()))
 

@@ -36,7 +36,7 @@ def _package(item: dict[str, Any]) -> LockedPackage | None:
     if name is None:
         return None
     source = map_of(item, "source")
-    markers = [marker for marker in item.get("resolution-markers") or () if isinstance(marker, str)]
+    markers = texts_of(item, "resolution-markers")
     return LockedPackage(
         ecosystem="pypi",
         name=name,
