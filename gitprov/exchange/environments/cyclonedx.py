@@ -26,6 +26,7 @@ FILE_NAME = "environment.cdx.json"
 
 _PREFIX = "gitprov:"
 _NAMESPACE = uuid.UUID("6b1f8a55-41a8-5d0c-9b0e-0d8f2a4c7e11")
+_MAX_VERSION = 1024  # the schema's
 _ALGORITHMS = {
     "md5": "MD5",
     "sha1": "SHA-1",
@@ -123,7 +124,7 @@ def _container(container: Container) -> "Component":
     labels = {f"label:{name}": value for name, value in container.labels.items()}
     return Component(
         name=container.image or container.runtime,
-        version=container.digest,
+        version=(container.digest or "")[:_MAX_VERSION] or None,
         type=ComponentType.CONTAINER,
         hashes=_hashes({"sha256": digest}),
         bom_ref="container",
@@ -136,7 +137,7 @@ def _interpreter(interpreter: Interpreter, folder: str) -> "Component":
 
     return Component(
         name=interpreter.implementation,
-        version=interpreter.version,
+        version=interpreter.version[:_MAX_VERSION],
         type=ComponentType.PLATFORM,
         purl=purls.generic(interpreter.implementation, interpreter.version),
         bom_ref=f"interpreter:{folder}",
@@ -199,10 +200,10 @@ def _component(
     prefix = f"{within}:" if within else ""
     return Component(
         name=name,
-        version=version,
+        version=version[:_MAX_VERSION],
         type=ComponentType.LIBRARY,
         purl=purl,
-        bom_ref=f"{prefix}{purl}",
+        bom_ref=f"{prefix}{purl or f'{name}@{version}'}",
         hashes=_hashes(hashes or {}),
         external_references=_references(url, is_repository=is_repository),
         properties=_properties(properties or {}),

@@ -1,7 +1,7 @@
 """Package URLs, by the rules of each type.
 
 The library that writes them comes with that of CycloneDX, so they are asked for by its exporter
-alone.
+alone. None stands for what cannot have one.
 """
 
 import re
@@ -22,7 +22,7 @@ _MANAGERS = {"dpkg": "deb", "rpm": "rpm", "apk": "apk"}
 _LANGUAGES = {"R": "cran", "Julia": "julia"}
 
 
-def python(package: Package) -> "PackageURL":
+def python(package: Package) -> "PackageURL | None":
     """Return `pkg:pypi/name@version`, with where it came from if that was no index."""
     origin = package.origin
     said: dict[str, str] = {}
@@ -33,7 +33,7 @@ def python(package: Package) -> "PackageURL":
     return _purl("pypi", normalised(package.name), package.version, said=said)
 
 
-def conda(package: CondaPackage) -> "PackageURL":
+def conda(package: CondaPackage) -> "PackageURL | None":
     """Return `pkg:conda/name@version?build=…&channel=…&subdir=…&type=…`."""
     kind = "tar.bz2" if (package.url or "").endswith(".tar.bz2") else "conda"
     said = {
@@ -45,7 +45,7 @@ def conda(package: CondaPackage) -> "PackageURL":
     return _purl("conda", package.name, package.version, said=said)
 
 
-def library(language: str, package: LibraryPackage) -> "PackageURL":
+def library(language: str, package: LibraryPackage) -> "PackageURL | None":
     """Return the one of a package of R or Julia."""
     kind = _LANGUAGES.get(language, "generic")
     # Julia's packages are told apart by the uuid that stands as their source.
@@ -53,7 +53,7 @@ def library(language: str, package: LibraryPackage) -> "PackageURL":
     return _purl(kind, package.name, package.version, said=said)
 
 
-def system(manager: str, package: LibraryPackage, facts: Mapping[str, str]) -> "PackageURL":
+def system(manager: str, package: LibraryPackage, facts: Mapping[str, str]) -> "PackageURL | None":
     """Return the one of a package of the operating system, whose name stands among the facts."""
     distribution = (facts.get("distribution") or "").split(" ")
     name = distribution[0].lower() if distribution[0] else None
@@ -63,7 +63,7 @@ def system(manager: str, package: LibraryPackage, facts: Mapping[str, str]) -> "
     )
 
 
-def generic(name: str, version: str) -> "PackageURL":
+def generic(name: str, version: str) -> "PackageURL | None":
     """Return `pkg:generic/name@version`."""
     return _purl("generic", name, version)
 
@@ -92,8 +92,13 @@ def _purl(
     *,
     namespace: str | None = None,
     said: Mapping[str, str] | None = None,
-) -> "PackageURL":
+) -> "PackageURL | None":
     from packageurl import PackageURL  # noqa: PLC0415 -- an extra
 
     qualifiers = {key: value for key, value in (said or {}).items() if value}
-    return PackageURL(kind, namespace, name or "-", version or None, qualifiers)
+    try:
+        purl = PackageURL(kind, namespace, name, version or None, qualifiers)
+        str(purl)
+    except (TypeError, ValueError):  # it finds out late that nothing is left of a name
+        return None
+    return purl
