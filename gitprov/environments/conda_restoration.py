@@ -6,6 +6,7 @@ have the digest that was recorded.
 """
 
 import asyncio
+import hashlib
 import re
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gitprov.environments.requirement_lines import archive_place
 from gitprov.environments.tools import ToolFailedError, call
 from gitprov.errors import MissingDependency
 from gitprov.model.environment import CondaPackage
@@ -110,6 +112,7 @@ async def _install(packages: Sequence[CondaPackage], folder: Path, *, offline: b
     for package in packages:
         if offline and not str(package.url).startswith("file:"):
             raise ToolFailedError(f"{package.name} would have to be fetched (--offline)")
+        _require_same_file(package)
         by_channel[_channel(package)].append(package)
     records: dict[str, RepoDataRecord] = {}
     gateway = Gateway()
@@ -150,6 +153,21 @@ def _record(package: CondaPackage, listed: "RepoDataRecord | None") -> "RepoData
     )
     url = str(package.url)
     return RepoDataRecord(known, url.rpartition("/")[2], url, _channel(package))
+
+
+def _require_same_file(package: CondaPackage) -> None:
+    """Look at the digest of a file on this machine: rattler does for what it downloads alone."""
+    url = str(package.url)
+    if not url.startswith("file:"):
+        return
+    sha256, md5 = _checked(package.sha256, "sha256"), _checked(package.md5, "md5")
+    data = archive_place(url).path.read_bytes()
+    if sha256:
+        same = hashlib.sha256(data).hexdigest() == sha256
+    else:
+        same = not md5 or hashlib.md5(data, usedforsecurity=False).hexdigest() == md5
+    if not same:
+        raise ToolFailedError(f"{url} is another file now than was recorded")
 
 
 def _build(text: str) -> "Any":

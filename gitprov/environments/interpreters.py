@@ -54,7 +54,7 @@ def find_python(wanted: Interpreter, given: Path | None, *, work_tree: Path | No
         return _found(given, answer, wanted)
     series = _series(wanted.version)
     near: Found | None = None
-    for path in _candidates(wanted, series, work_tree):
+    for path in dict.fromkeys(_places(wanted, series, work_tree)):
         answer = _ask(path)
         if answer is None or answer.implementation != wanted.implementation:
             continue
@@ -87,15 +87,6 @@ def _title(wanted: Interpreter) -> str:
 def _series(version: str) -> str:
     match = _VERSION.match(version)
     return f"{match[1]}.{match[2]}" if match else ""
-
-
-def _candidates(wanted: Interpreter, series: str, work_tree: Path | None) -> Iterator[Path]:
-    seen = set()
-    for path in _places(wanted, series, work_tree):
-        real = os.path.realpath(path)
-        if real not in seen or path.suffix == "":  # shims are one file for many versions
-            seen.add(real)
-            yield path
 
 
 def _places(wanted: Interpreter, series: str, work_tree: Path | None) -> Iterator[Path]:

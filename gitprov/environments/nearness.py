@@ -1,7 +1,7 @@
 """How near a rebuilt environment has come to the recorded one."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -9,6 +9,7 @@ from gitprov.capture.environments import capture_environment
 from gitprov.codec.environment_files import read_environment
 from gitprov.environments.interpreters import plain_environment
 from gitprov.environments.packages import normalised
+from gitprov.environments.restoration_plan import OF_CONDA
 from gitprov.model.environment import CondaPackage, Environment, Package
 
 Verdict = Literal["identical", "same versions", "differs"]
@@ -60,27 +61,21 @@ def compare(
 
     Without `python`, there was none to restore, and without `conda` no environment of that.
     """
-    if not python:
-        recorded, restored = replace(recorded, python=None), replace(restored, python=None)
-    differences = [*_interpreters(recorded, restored)]
-    contents: list[str] = []
-    unknown: list[str] = []
-    before, after = _by_name(recorded.python.packages if recorded.python else ()), _by_name(
-        restored.python.packages if restored.python else ()
-    )  # fmt: skip
-    differences += _versions(before, after)
-    for name in sorted(before.keys() & after.keys()):
-        old, new = before[name], after[name]
-        if old.version != new.version or old.editable or new.editable:
-            continue  # an editable installation holds the path of its source, and no more
-        if old.content_sha256 is None or new.content_sha256 is None:
-            unknown.append(name)
-        elif old.content_sha256 != new.content_sha256:
-            contents.append(name)
+    differences: list[Difference] = []
+    contents: dict[str, bool | None] = {}
+    if python:
+        differences += _interpreters(recorded, restored)
+        before, after = (_packages(side) for side in (recorded, restored))
+        differences += _versions(before, after)
+        contents |= _same_contents(before, after, _same_package)
     if conda:
-        differences += _conda(recorded, restored, contents)
+        conda_before, conda_after = (_conda_packages(side) for side in (recorded, restored))
+        differences += _versions(conda_before, conda_after)
+        contents |= _same_contents(conda_before, conda_after, _same_conda_package)
     return Nearness(
-        differences=tuple(differences), contents=tuple(contents), unknown=tuple(unknown)
+        differences=tuple(differences),
+        contents=tuple(name for name, same in contents.items() if same is False),
+        unknown=tuple(name for name, same in contents.items() if same is None),
     )
 
 
@@ -93,8 +88,14 @@ def _interpreters(recorded: Environment, restored: Environment) -> Iterable[Diff
         yield Difference(name="python", recorded=before, restored=after)
 
 
-def _by_name(packages: Iterable[Package]) -> dict[str, Package]:
+def _packages(environment: Environment) -> dict[str, Package]:
+    packages = environment.python.packages if environment.python else ()
     return {normalised(package.name): package for package in packages}
+
+
+def _conda_packages(environment: Environment) -> dict[str, CondaPackage]:
+    packages = environment.conda.packages if environment.conda else ()
+    return {f"{package.name} (conda)": package for package in packages}
 
 
 def _versions(before: Mapping[str, Item], after: Mapping[str, Item]) -> list[Difference]:
@@ -113,15 +114,30 @@ def _version(item: Package | CondaPackage | None) -> str | None:
     return item.version if item is not None else None
 
 
-def _conda(
-    recorded: Environment, restored: Environment, contents: list[str]
-) -> Iterable[Difference]:
-    old = recorded.conda.packages if recorded.conda else ()
-    new = restored.conda.packages if restored.conda else ()
-    before = {f"{package.name} (conda)": package for package in old}
-    after = {f"{package.name} (conda)": package for package in new}
-    for name in sorted(before.keys() & after.keys()):
-        digests = {(item.sha256 or item.md5) for item in (before[name], after[name])}
-        if len(digests) > 1 and None not in digests:
-            contents.append(name)
-    return _versions(before, after)
+def _same_contents(
+    before: Mapping[str, Item],
+    after: Mapping[str, Item],
+    same: Callable[[Item, Item], bool | None],
+) -> dict[str, bool | None]:
+    """Return by name whether packages of equal version are equal; None where that is not known."""
+    return {
+        name: same(before[name], after[name])
+        for name in sorted(before.keys() & after.keys())
+        if _version(before[name]) == _version(after[name])
+    }
+
+
+def _same_package(old: Package, new: Package) -> bool | None:
+    if old.editable or new.editable:
+        return old.editable == new.editable  # it holds the path of its source, and no more
+    if old.installer == new.installer == OF_CONDA:
+        return True  # or its conda package says otherwise
+    if old.content_sha256 is None or new.content_sha256 is None:
+        return None
+    return old.content_sha256 == new.content_sha256
+
+
+def _same_conda_package(old: CondaPackage, new: CondaPackage) -> bool | None:
+    if old.sha256 and new.sha256:
+        return old.sha256 == new.sha256
+    return old.md5 == new.md5 if old.md5 and new.md5 else None

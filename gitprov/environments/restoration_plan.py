@@ -35,7 +35,7 @@ SOURCES_FOLDER = "src"
 # From where a distribution lay, and its name, to its folder in the source of the run. Raises
 # SourceMissing where it is not in there, or that is not here.
 ProjectOf = Callable[[str, str], str]
-_OF_CONDA = "conda"  # what the INSTALLER of a conda package says
+OF_CONDA = "conda"  # what the INSTALLER of a conda package says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +291,7 @@ def _conda_names(environment: Environment) -> frozenset[str]:
     if _maker(environment) != "conda" or environment.python is None:
         return frozenset()
     packages = environment.python.packages
-    by_conda = [package for package in packages if package.installer == _OF_CONDA]
+    by_conda = [package for package in packages if package.installer == OF_CONDA]
     return frozenset(normalised(package.name) for package in by_conda)
 
 

@@ -321,28 +321,33 @@ def test_conda_packages_whose_channel_lists_nothing_any_more(world: World, by_co
             file.with_suffix(".kept").rename(file)
 
 
-def test_a_conda_package_that_is_another_file_now(world: World, by_conda: Clone) -> None:
-    channel = Channel(world.folder / "other-channel")
-    channel.add_python()
-    channel.add_distribution("delta", "4.0")
-    kept = world.folder / "kept-channel"
-    (world.folder / "channel").rename(kept)
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_conda_package_that_is_another_file_now(
+    world: World,
+    by_conda: Clone,
+    listed: bool,  # noqa: FBT001 -- pytest's
+) -> None:
+    channel, kept = world.folder / "channel", world.folder / "kept-channel"
+    channel.rename(kept)
+    shutil.copytree(kept, channel)
+    changed = channel / "noarch" / "delta-4.0-pyh0_0.tar.bz2"
+    changed.write_bytes(changed.read_bytes() + b"\0")
+    if listed:
+        asyncio.run(index(channel))
+    else:
+        (channel / "noarch" / "repodata.json").unlink()
+    where = world.folder / "not-made"
     try:
-        shutil.copytree(kept, world.folder / "channel")
-        changed = world.folder / "channel" / "noarch" / "delta-4.0-pyh0_0.tar.bz2"
-        changed.write_bytes(changed.read_bytes() + b"\0")
-        asyncio.run(index(world.folder / "channel"))
-        where = world.folder / "not-made"
         said = by_conda.call(
-            sys.executable, "-m", "gitprov", "env", "restore", "last", str(where), "--yes",
+            *[sys.executable, "-m", "gitprov", "env", "restore", "last", str(where), "--yes"],
             **world.env,
-        )  # fmt: skip
-        assert said.returncode == 42
-        assert "another file now" in said.stderr
-        assert not where.exists()
+        )
     finally:
-        shutil.rmtree(world.folder / "channel")
-        kept.rename(world.folder / "channel")
+        shutil.rmtree(channel)
+        kept.rename(channel)
+    assert said.returncode == 42
+    assert "another file now" in said.stderr
+    assert not where.exists()
 
 
 async def index(folder: Path) -> None:

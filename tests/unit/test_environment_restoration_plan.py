@@ -396,7 +396,9 @@ def test_other_builds_of_conda_differ() -> None:
 
 
 def test_a_conda_environment_without_python() -> None:
-    recorded = environment(package("alpha"), kind="system", conda=conda(conda_package("r-base")))
+    recorded = environment(
+        package("alpha"), kind="system", conda=conda(conda_package("r-base", sha256=SHA256))
+    )
     made = plan(Pin(name="alpha", version="1"), recorded=recorded)
     assert (made.maker, made.python, made.steps) == ("conda", None, ())
     assert made.notes == ("the conda environment had no Python; 3.12.4 stood elsewhere on PATH",)

@@ -17,7 +17,7 @@ from gitprov.environments.restoration import Source, require_free
 from gitprov.environments.restoration import restore as rebuild
 from gitprov.environments.restoration_plan import Plan, ProjectOf, make_plan
 from gitprov.environments.tools import Sources
-from gitprov.errors import SourceMissing
+from gitprov.errors import RestoreFailed, SourceMissing
 from gitprov.exchange.environments.pins import pins
 from gitprov.model.run import Run
 from gitprov.model.wording import printable
@@ -99,7 +99,13 @@ def restore(
             sources=sources,
             allow_builds=allow_builds,
         )
-        interpreter = _interpreter(plan, python, repository)
+        try:
+            interpreter = _interpreter(plan, python, repository)
+        except RestoreFailed as error:
+            if not dry_run:
+                raise
+            interpreter = None
+            say(f"gitprov: {printable(str(error))}")
         shown = plan_lines(found, plan, where, interpreter)
         if dry_run or not yes:
             _show(shown, as_json=as_json)
