@@ -19,7 +19,7 @@ from gitprov.capture.environments.probe import Answer, ProbeError, ask
 from gitprov.capture.environments.shebang import is_python
 from gitprov.errors import RestoreFailed
 from gitprov.model.environment import Interpreter
-from gitprov.model.wording import printable
+from gitprov.model.environment_wording import interpreter_text
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+\S*)?")
 _UV_SECONDS = 20
@@ -30,10 +30,11 @@ _MISLEADING = ("PYTHON", "CONDA_", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An interpreter of this machine; `note` says in what it differs from the recorded one."""
+    """An interpreter of this machine: `CPython 3.11.7`, and in what it is not the recorded one."""
 
     path: Path
     version: str
+    title: str
     note: str | None = None
 
 
@@ -65,23 +66,27 @@ def find_python(wanted: Interpreter, given: Path | None, *, work_tree: Path | No
     if near is not None:
         return near
     raise RestoreFailed(
-        f"no {_title(wanted)} is here; install it (uv python install {series}), or name another "
+        f"no {_title(wanted.implementation, wanted.version)} is here; install it (uv python install {series}), or name another "
         "one: --python PATH"
     )
 
 
 def _found(path: Path, answer: Answer, wanted: Interpreter) -> Found:
-    differs = []
-    if (answer.implementation, answer.version) != (wanted.implementation, wanted.version):
-        differs.append(f"{answer.implementation} {answer.version}")
-    elif wanted.soabi not in (None, answer.soabi):
-        differs.append(answer.soabi)
-    note = f"{differs[0]} stands for {_title(wanted)}, which is not here" if differs else None
-    return Found(path=Path(os.path.abspath(path)), version=answer.version, note=note)  # noqa: PTH100 -- links stay: they are what makes an environment
+    title = _title(answer.implementation, answer.version)
+    asked = _title(wanted.implementation, wanted.version)
+    differs = title if title != asked else ""
+    if not differs and wanted.soabi not in (None, answer.soabi):
+        differs = answer.soabi
+    return Found(
+        path=Path(os.path.abspath(path)),  # noqa: PTH100 -- links make an environment: they stay
+        version=answer.version,
+        title=title,
+        note=f"{differs} stands for {asked}, which is not here" if differs else None,
+    )
 
 
-def _title(wanted: Interpreter) -> str:
-    return printable(f"{wanted.implementation} {wanted.version}")
+def _title(implementation: str, version: str) -> str:
+    return interpreter_text(Interpreter(implementation=implementation, version=version))
 
 
 def _series(version: str) -> str:

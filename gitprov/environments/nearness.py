@@ -1,7 +1,7 @@
 """How near a rebuilt environment has come to the recorded one."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -11,6 +11,7 @@ from gitprov.environments.interpreters import plain_environment
 from gitprov.environments.packages import normalised
 from gitprov.environments.restoration_plan import OF_CONDA
 from gitprov.model.environment import CondaPackage, Environment, Package
+from gitprov.model.environment_wording import interpreter_text
 
 Verdict = Literal["identical", "same versions", "differs"]
 Item = TypeVar("Item", Package, CondaPackage)
@@ -82,8 +83,7 @@ def compare(
 def _interpreters(recorded: Environment, restored: Environment) -> Iterable[Difference]:
     old = recorded.python.interpreter if recorded.python else None
     new = restored.python.interpreter if restored.python else None
-    before = f"{old.implementation} {old.version}" if old else None
-    after = f"{new.implementation} {new.version}" if new else None
+    before, after = (side and interpreter_text(replace(side, kind=None)) for side in (old, new))
     if before is not None and before != after:
         yield Difference(name="python", recorded=before, restored=after)
 

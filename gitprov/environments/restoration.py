@@ -135,7 +135,8 @@ class _Work:
 
     def _make_conda(self, stack: ExitStack) -> tuple[Tool, str]:
         maker = conda_tool()
-        self._tell(f"{plural(len(self._plan.conda), 'conda package')} with {maker.name}")
+        count = plural(len(self._plan.conda), "conda package")
+        self._say(f"gitprov: installing {count} with {maker.name}")
         maker.make(self._plan.conda, self._folder, offline=self._sources.offline)
         self.done.append("the packages of conda")
         if not self._plan.steps:
@@ -150,7 +151,7 @@ class _Work:
         if tool is None and "pip" not in self._recorded():
             tool = our_pip(python.version)
         tool = tool or Pip()
-        self._tell(f"a virtual environment of Python {python.version} with {tool.name}")
+        self._say(f"gitprov: making a virtual environment of {python.title} with {tool.name}")
         tool.make(python.path, self._folder)
         self.done.append("an empty environment")
         return tool
@@ -158,7 +159,7 @@ class _Work:
     def _install_all(self, tool: Tool, source: Source | None) -> None:
         present = self._present()
         steps = [step for step in self._plan.steps if present.get(step.name) != step.version]
-        self._tell(f"{plural(len(steps), 'package')} with {tool.name}")
+        self._say(f"gitprov: installing {plural(len(steps), 'package')} with {tool.name}")
         if any(step.how == "source" for step in steps):
             if source is None:
                 raise RestoreFailed("the source of the run is not here; fetch it: git prov pull")
@@ -216,9 +217,6 @@ class _Work:
     def _remove_what_was_not_there(self, tool: Tool) -> None:
         if surplus := sorted(self._present().keys() - self._recorded()):
             tool.remove(self._python, surplus)
-
-    def _tell(self, what: str) -> None:
-        self._say(f"gitprov: {self._folder}: {what}")
 
 
 def _pip_for(python: Path, interpreter: Interpreter | None, stack: ExitStack) -> Pip:

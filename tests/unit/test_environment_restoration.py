@@ -33,7 +33,7 @@ def rebuild(folder: Path, *steps: Step, links: Path, python: Path = BASE) -> Out
         Plan(maker="uv", python=HERE, steps=steps),
         environment,
         folder,
-        python=Found(path=python, version=VERSION),
+        python=Found(path=python, version=VERSION, title=VERSION),
         source=None,
         sources=Sources(find_links=(links,), offline=True),
         allow_builds=False,
@@ -133,7 +133,7 @@ def test_another_patch_stands_in_and_says_so() -> None:
     found = find_python(wanted, None, work_tree=None)
     assert found.version.startswith(f"{SERIES}.")
     assert found.note is not None
-    assert f"cpython {SERIES}.99" in found.note
+    assert f"CPython {SERIES}.99" in found.note
 
 
 def test_another_minor_is_only_taken_when_it_is_named(
@@ -145,7 +145,7 @@ def test_another_minor_is_only_taken_when_it_is_named(
     with pytest.raises(RestoreFailed, match="--python PATH"):
         find_python(wanted, None, work_tree=None)
     found = find_python(wanted, BASE, work_tree=None)
-    assert found.note == f"cpython {VERSION} stands for cpython 3.2.1, which is not here"
+    assert found.note == f"CPython {VERSION} stands for CPython 3.2.1, which is not here"
     with pytest.raises(RestoreFailed, match="does not answer"):
         find_python(wanted, tmp_path / "absent", work_tree=None)
 
@@ -232,7 +232,7 @@ def test_an_interrupted_restore_leaves_nothing(tmp_path: Path) -> None:
     wheel(links, "alpha", "1")
 
     def interrupted(text: str) -> None:
-        if "package" in text:
+        if "installing" in text:
             raise KeyboardInterrupt
 
     folder = tmp_path / "new"
@@ -241,7 +241,7 @@ def test_an_interrupted_restore_leaves_nothing(tmp_path: Path) -> None:
             Plan(maker="uv", python=HERE, steps=(step("alpha"),)),
             Environment(),
             folder,
-            python=Found(path=BASE, version=VERSION),
+            python=Found(path=BASE, version=VERSION, title=VERSION),
             source=None,
             sources=Sources(find_links=(links,), offline=True),
             allow_builds=False,

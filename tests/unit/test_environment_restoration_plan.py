@@ -382,8 +382,8 @@ def test_another_interpreter_differs() -> None:
     ).differences
     assert (found.name, found.recorded, found.restored) == (
         "python",
-        "cpython 3.12.4",
-        "cpython 3.12.5",
+        "CPython 3.12.4",
+        "CPython 3.12.5",
     )
 
 

@@ -82,8 +82,9 @@ def _step_document(step: Step) -> dict[str, Any]:
 def _plan_lines(run: Run, plan: Plan, folder: Path, python: Found | None) -> Iterator[str]:
     kind = {"conda": "a conda environment", "uv": "a virtual environment (uv, if here)"}
     made = kind.get(plan.maker, "a virtual environment")
-    of = f" of {python.path}, Python {python.version}" if python else ""
-    yield f"the environment of run {short(run.id)} in {folder}: {made}{of}"
+    yield f"the environment of run {short(run.id)} in {folder}: {made}"
+    if python is not None:
+        yield f"  {python.title}: {python.path}"
     if plan.conda:
         yield f"  {plural(len(plan.conda), 'conda package')} from their URLs"
     groups: dict[How, list[Step]] = defaultdict(list)

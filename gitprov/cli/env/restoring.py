@@ -106,7 +106,7 @@ def restore(
                 raise
             interpreter = None
             say(f"gitprov: {printable(str(error))}")
-        shown = plan_lines(found, plan, where, interpreter)
+        shown = plan_lines(found, plan, Path(folder), interpreter)
         if dry_run or not yes:
             _show(shown, as_json=as_json)
         if dry_run:
@@ -128,7 +128,7 @@ def restore(
     if as_json:
         print(json_line(outcome_document(found, plan, where, interpreter, outcome)))
     else:
-        for line in outcome_lines(plan, where, interpreter, outcome):
+        for line in outcome_lines(plan, Path(folder), interpreter, outcome):
             print(line)
     if outcome.nearness.verdict == "differs":
         raise typer.Exit(1)
