@@ -3,16 +3,19 @@
 import json
 import os
 import subprocess
+import sys
 import time
+import venv
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gitprov.capture.environments import editables
+from gitprov.capture.environments import capture_environment, editables
 from gitprov.capture.environments.kind import Findings, Request
 from gitprov.codec.environment_files import read_environment
 from gitprov.model.environment import Editable
+from tests.unit.test_environment import BACKEND, PROJECT
 from tests.unit.test_hardware import lay_out
 
 IDENTITY = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
@@ -153,6 +156,24 @@ def test_links_of_setup_py_develop(tmp_path: Path) -> None:
     found = said(capture(old, prefix=tmp_path / "env"))
     assert found["my-lib"].path == str(library)
     assert found["my-lib"].commit
+
+
+def test_what_uv_has_installed(tmp_path: Path) -> None:
+    library = repository(tmp_path / "library")
+    lay_out(library, {"backend.py": BACKEND, "pyproject.toml": PROJECT})
+    venv.EnvBuilder(symlinks=True).create(tmp_path / "venv")
+    python = tmp_path / "venv/bin/python"
+    uv = [str(Path(sys.executable).parent / "uv"), "pip", "install", "-q", "--no-index"]
+    options = ["--no-build-isolation", "--no-config", "--python", str(python)]
+    subprocess.run([*uv, *options, "-e", str(library)], check=True)
+    (tmp_path / "project").mkdir()
+    captured = capture_environment(
+        [str(python)], cwd=tmp_path / "project", top=None, env={"PATH": os.environ["PATH"]},
+        cache=None,
+    )  # fmt: skip
+    (found,) = read_environment(captured.files, captured.locks).editables
+    assert (found.name, found.path) == ("linked-project", str(library))
+    assert (found.commit, found.dirty) == (git(library, "rev-parse", "HEAD"), True)
 
 
 def test_git_is_run_safely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
