@@ -66,8 +66,8 @@ def find_python(wanted: Interpreter, given: Path | None, *, work_tree: Path | No
     if near is not None:
         return near
     raise RestoreFailed(
-        f"no {_title(wanted.implementation, wanted.version)} is here; install it (uv python install {series}), or name another "
-        "one: --python PATH"
+        f"no {_title(wanted.implementation, wanted.version)} is here; install it (uv python "
+        f"install {series}), or name another one: --python PATH"
     )
 
 

@@ -83,7 +83,9 @@ def compare(
 def _interpreters(recorded: Environment, restored: Environment) -> Iterable[Difference]:
     old = recorded.python.interpreter if recorded.python else None
     new = restored.python.interpreter if restored.python else None
-    before, after = (side and interpreter_text(replace(side, kind=None)) for side in (old, new))
+    before, after = (
+        interpreter_text(replace(side, kind=None)) if side else None for side in (old, new)
+    )
     if before is not None and before != after:
         yield Difference(name="python", recorded=before, restored=after)
 

@@ -87,14 +87,7 @@ def _plan_lines(run: Run, plan: Plan, folder: Path, python: Found | None) -> Ite
         yield f"  {python.title}: {python.path}"
     if plan.conda:
         yield f"  {plural(len(plan.conda), 'conda package')} from their URLs"
-    groups: dict[How, list[Step]] = defaultdict(list)
-    for step in plan.steps:
-        groups[step.how].append(step)
-    for how, text in _HOW.items():
-        if steps := groups[how]:
-            yield f"  {plural(len(steps), 'package')} {text}{_named(how, steps)}"
-            if how not in _BARE:
-                yield from _listed(steps)
+    yield from _by_how(plan.steps)
     built = [step.name for step in plan.steps if step.builds]
     if built:
         yield f"  builds, which execute code: {_some(built)}"
@@ -105,6 +98,17 @@ def _plan_lines(run: Run, plan: Plan, folder: Path, python: Found | None) -> Ite
         yield f"  {LOCKS_FOLDER}/{lock.path}; there: {lock.command}"
     for note in _notes(plan, python):
         yield f"  {note}"
+
+
+def _by_how(steps: Sequence[Step]) -> Iterator[str]:
+    groups: dict[How, list[Step]] = defaultdict(list)
+    for step in steps:
+        groups[step.how].append(step)
+    for how, text in _HOW.items():
+        if group := groups[how]:
+            yield f"  {plural(len(group), 'package')} {text}{_named(how, group)}"
+            if how not in _BARE:
+                yield from _listed(group)
 
 
 def _outcome_lines(
