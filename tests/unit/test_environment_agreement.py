@@ -180,6 +180,13 @@ def test_a_damaged_lock_is_named_and_others_are_compared() -> None:
     assert json.loads(found.files["agreement.json"])["compared"] == ["poetry.lock"]
 
 
+def test_a_lock_that_is_too_large_is_named() -> None:
+    lock = uv("a 1") + "#" * (4 << 20)
+    found = outcome(uv_lock=lock, packages_json=packages("a 2"))
+    assert not found.files
+    assert "larger than 4 MiB" in found.missing["environment.agreement.uv.lock"]
+
+
 def test_nothing_to_compare() -> None:
     assert outcome(uv_lock=uv("a 1")) == Findings()
     assert outcome(packages_json=packages("a 1")) == Findings()

@@ -8,7 +8,7 @@ import pytest
 
 from gitprov.errors import InputError
 from gitprov.exchange.environments import FORMATS, export
-from gitprov.exchange.environments.pins import pins, refused
+from gitprov.exchange.environments.pins import pins, sorted_out
 from gitprov.exchange.environments.toml_text import value_text
 from gitprov.model.environment import (
     Broken,
@@ -110,6 +110,14 @@ def test_what_came_from_elsewhere_has_no_files_of_an_index() -> None:
     assert (beta.commit, beta.dirty, beta.is_local) == (COMMIT, True, True)
 
 
+def test_credentials_of_indexes_are_not_handed_on() -> None:
+    lock = UV.replace("https://index.example", "https://ada:open-sesame@index.example")
+    found = environment(*LOCKED, locks={"uv.lock": lock})
+    for form in ("requirements", "pylock", "dockerfile"):
+        assert "sesame" not in export(found, form).text
+    assert "https://index.example/files/alpha-1.0.tar.gz" in export(found, "pylock").text
+
+
 def test_other_pythons_of_a_run_have_pins_too() -> None:
     found = environment(*LOCKED)
     other = PythonEnvironment(
@@ -141,7 +149,7 @@ EVIL = [
 def test_what_could_mean_something_else_is_left_out_and_named(evil: Package, form: str) -> None:
     found = environment(*LOCKED, evil, locks={"uv.lock": UV})
     assert [pin.name for pin in pins(found)] == ["alpha", "beta"]
-    assert len(refused(found)) == 1
+    assert len(sorted_out(found)[1]) == 1
     exported = export(found, form)
     assert exported.text == export(environment(*LOCKED, locks={"uv.lock": UV}), form).text
     assert any(note.startswith("left out: ") and note.isprintable() for note in exported.notes)

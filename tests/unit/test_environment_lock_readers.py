@@ -561,6 +561,13 @@ def test_damaged_files_are_named(case: str) -> None:
     assert str(error.value) == f"sub/{name} {reason}; make the lock file again with its tool"
 
 
+def test_long_gaps_in_a_line_take_no_time() -> None:
+    line = f"alpha{' ' * 60000}=={' ' * 5000}1.0"
+    assert only("requirements.txt", line).version == "1.0"
+    assert read("requirements.txt", f"alpha{' ' * 60000}!").packages == ()
+    assert read("requirements.txt", f"alpha=={'1' * 70000}").packages == ()
+
+
 def test_aliases_of_yaml_do_not_multiply() -> None:
     text = "a: &a [x, x]\nb: &b [*a, *a]\ndependencies: [*b, *b, 'numpy==2.1']\n"
     assert [item.name for item in read("environment.yml", text).packages] == ["numpy"]

@@ -45,6 +45,7 @@ _DEMANDING = frozenset({"requirements.txt", "pylock.toml"})
 _DEMANDING_KINDS = frozenset({"conda-lock", "conda-explicit"})
 _MAIN = "main"
 _SHORT_COMMIT = 9
+_MAX_BYTES = 4 << 20  # ten times what large projects have; a second or more to read
 # In arrays with one table a line, as tools write them: files, which take most of the time to read.
 _FILE_LINE = re.compile(
     rb"^[ \t]+\{ ?(?:url|file|path|name|filename) ?=.*\},?[ \t]*\r?\n", re.MULTILINE
@@ -87,8 +88,13 @@ def _compared(locks: Mapping[str, bytes], sides: Mapping[str, bytes]) -> dict[st
     rows: list[dict[str, str]] = []
     missing: dict[str, str] = {}
     for path in sorted(locks):
+        data = _without_files(path, locks[path])
+        if len(data) > _MAX_BYTES:
+            reason = f"not compared: without files it is larger than {_MAX_BYTES >> 20} MiB"
+            missing[f"environment.agreement.{path}"] = reason
+            continue
         try:
-            lock = read_lock(path, _without_files(path, locks[path]))
+            lock = read_lock(path, data)
         except GitprovError as error:
             missing[f"environment.agreement.{path}"] = str(error)
             continue

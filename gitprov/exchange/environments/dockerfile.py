@@ -10,7 +10,7 @@ import re
 from gitprov.errors import InputError
 from gitprov.exchange.environments import conda_explicit, words
 from gitprov.exchange.environments.exported import Exported
-from gitprov.exchange.environments.pins import Pin, pins, refused
+from gitprov.exchange.environments.pins import Pin, sorted_out
 from gitprov.exchange.environments.requirements import requirement_lines
 from gitprov.exchange.environments.resolving import resolved
 from gitprov.model.environment import Container, Environment
@@ -45,11 +45,12 @@ def export(environment: Environment, /, *, resolve: bool) -> Exported:
         listed = conda_explicit.export(environment, resolve=False)
         parts += _conda(listed.text)
     if environment.python is not None:
-        found = [pin for pin in pins(environment) if not _is_condas(pin, environment)]
+        pinned, left_out = sorted_out(environment)
+        found = [pin for pin in pinned if not _is_condas(pin, environment)]
         if resolve:
             found = list(resolved(found, environment.python.interpreter))
         parts += _python(found, notes, needs_git=is_python_image)
-        if left_out := refused(environment):
+        if left_out:
             notes.append(f"left out: {words.names(left_out)}")
         notes += words.broken(environment.python)
     parts.append("WORKDIR /work")

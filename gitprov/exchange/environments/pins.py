@@ -10,11 +10,12 @@ only; packages for which that cannot be had are refused, with a reason.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gitprov.capture.environments.distributions import normalised
 from gitprov.capture.environments.locks import LockedFile
+from gitprov.capture.url_credentials import without_credentials
 from gitprov.exchange.environments.recorded_locks import RecordedLocks
 from gitprov.model.environment import Editable, Environment, Origin, Package, PythonEnvironment
 from gitprov.model.wording import printable
@@ -68,17 +69,31 @@ class _RefusedError(Exception):
 
 def pins(environment: Environment, python: PythonEnvironment | None = None) -> tuple[Pin, ...]:
     """Return a pin for each package of `python` (by default the environment's own), by name."""
-    found = (pin for pin in _each(environment, python) if isinstance(pin, Pin))
-    return tuple(sorted(found, key=lambda pin: pin.name))
+    return sorted_out(environment, python)[0]
 
 
-def refused(environment: Environment, python: PythonEnvironment | None = None) -> tuple[str, ...]:
-    """Return in words which packages have no pin, and why."""
-    return tuple(item for item in _each(environment, python) if isinstance(item, str))
+def sorted_out(
+    environment: Environment, python: PythonEnvironment | None = None
+) -> tuple[tuple[Pin, ...], tuple[str, ...]]:
+    """Return the pins, and in words which packages have none, and why."""
+    python = python or environment.python
+    if python is None:
+        return (), ()
+    locks = RecordedLocks.of(environment)
+    editables = {normalised(item.name): item for item in environment.editables}
+    found: list[Pin] = []
+    refused: list[str] = []
+    for package in python.packages:
+        try:
+            found.append(_pin(package, locks, editables))
+        except _RefusedError as error:
+            refused.append(f"{printable(package.name)} {printable(package.version)} {error}")
+    return tuple(sorted(found, key=lambda pin: pin.name)), tuple(refused)
 
 
 def with_files(pin: Pin, files: tuple[LockedFile, ...]) -> Pin:
     """Return a pin that these files are known of."""
+    files = tuple(replace(file, url=file.url and without_credentials(file.url)) for file in files)
     hashes = (
         f"{name}:{value}"
         for file in files
@@ -89,19 +104,6 @@ def with_files(pin: Pin, files: tuple[LockedFile, ...]) -> Pin:
     return replace(
         pin, files=files, hashes=tuple(sorted(set(hashes))), urls=tuple(dict.fromkeys(urls))
     )
-
-
-def _each(environment: Environment, python: PythonEnvironment | None) -> Iterator[Pin | str]:
-    python = python or environment.python
-    if python is None:
-        return
-    locks = RecordedLocks.of(environment)
-    editables = {normalised(item.name): item for item in environment.editables}
-    for package in python.packages:
-        try:
-            yield _pin(package, locks, editables)
-        except _RefusedError as error:
-            yield f"{printable(package.name)} {printable(package.version)} {error}"
 
 
 def _pin(package: Package, locks: RecordedLocks, editables: Mapping[str, Editable]) -> Pin:
@@ -125,13 +127,15 @@ def _pin(package: Package, locks: RecordedLocks, editables: Mapping[str, Editabl
     locked = locks.for_version(name, package.version)
     if locked is None:
         return pin
-    index = locked.index if locked.index and _URL.fullmatch(locked.index) else None
-    return with_files(replace(pin, index=index), locked.files)
+    index = without_credentials(locked.index or "")
+    index = index if _URL.fullmatch(index) else ""
+    return with_files(replace(pin, index=index or None), locked.files)
 
 
 def _checked(origin: Origin, locked: Mapping[str, str]) -> Origin:
     """Return an origin of which every part can be handed on; raise _RefusedError."""
-    if not _URL.fullmatch(origin.url):
+    url = without_credentials(origin.url)
+    if not _URL.fullmatch(url):
         raise _RefusedError("was installed from a place that cannot be written down safely")
     if origin.vcs is not None and (
         origin.vcs not in _SYSTEMS or not origin.commit or not _COMMIT.fullmatch(origin.commit)
@@ -141,7 +145,7 @@ def _checked(origin: Origin, locked: Mapping[str, str]) -> Origin:
         raise _RefusedError("was installed from a folder that cannot be written down safely")
     hashes = {**locked, **origin.hashes}
     return Origin(
-        url=origin.url,
+        url=url,
         vcs=origin.vcs,
         commit=origin.commit,
         revision=origin.revision,

@@ -16,7 +16,7 @@ from gitprov.capture.environments.versions import normal_form
 from gitprov.errors import InputError
 from gitprov.exchange.environments import words
 from gitprov.exchange.environments.exported import Exported
-from gitprov.exchange.environments.pins import Pin, pins, refused
+from gitprov.exchange.environments.pins import Pin, sorted_out
 from gitprov.exchange.environments.recorded_locks import RecordedLocks
 from gitprov.exchange.environments.requirements import local_notes
 from gitprov.exchange.environments.resolving import resolved
@@ -35,8 +35,7 @@ def export(environment: Environment, /, *, resolve: bool) -> Exported:
     """Return the packages of the environment's own Python."""
     if environment.python is None:
         raise InputError("no Python was recorded with this run; see `git prov env show`")
-    found = pins(environment)
-    left_out = refused(environment)
+    found, left_out = sorted_out(environment)
     if not left_out and (recorded := _recorded(environment, found)) is not None:
         return Exported(text=recorded, file_name=FILE_NAME, notes=tuple(local_notes(found)))
     if resolve:

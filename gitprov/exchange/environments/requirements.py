@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from gitprov.errors import InputError
 from gitprov.exchange.environments import words
 from gitprov.exchange.environments.exported import Exported
-from gitprov.exchange.environments.pins import Pin, pins, refused
+from gitprov.exchange.environments.pins import Pin, sorted_out
 from gitprov.exchange.environments.resolving import resolved
 from gitprov.model.environment import Environment
 
@@ -24,11 +24,10 @@ def export(environment: Environment, /, *, resolve: bool) -> Exported:
     """Return the packages of the environment's own Python."""
     if environment.python is None:
         raise InputError("no Python was recorded with this run; see `git prov env show`")
-    found = pins(environment)
+    found, left_out = sorted_out(environment)
     if resolve:
         found = resolved(found, environment.python.interpreter)
     lines, notes = requirement_lines(found)
-    left_out = refused(environment)
     if left_out:
         notes.append(f"left out: {words.names(left_out)}")
     notes += words.broken(environment.python)

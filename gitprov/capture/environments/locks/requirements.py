@@ -46,6 +46,7 @@ def read(path: str, data: bytes) -> Lock:
 
 def requirement(line: str, index: str | None = None) -> LockedPackage | None:
     """Return what one line pins; None where it pins nothing."""
+    line = " ".join(line.split())  # long gaps would take expressions very long
     if found := _EDITABLE.match(line):
         return _editable(found["what"])
     hashes = _HASH_OPTION.findall(line)
