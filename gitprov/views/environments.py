@@ -144,7 +144,7 @@ def _locks(environment: Environment, style: Style) -> Iterator[Sequence[str]]:
         if lines:
             state = style.bad(f"says something else of {plural(len(lines), 'package')}")
         elif path in environment.compared:
-            state = style.good("agrees with what is installed")
+            state = style.good("no disagreement with what is installed")
         else:
             state = "not compared"
         yield word(path), size_text(len(data)), state

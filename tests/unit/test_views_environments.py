@@ -159,7 +159,7 @@ class TestPage:
         assert "uv.lock says numpy 2.1, 2.0 is installed" in found
         assert "other.lock 0 B not compared" in found
         agreed = Environment(locks={"uv.lock": b"lock"}, compared=("uv.lock",))
-        assert "uv.lock 4 B agrees with what is installed" in page(agreed)
+        assert "uv.lock 4 B no disagreement with what is installed" in page(agreed)
 
     def test_disagreements_of_a_lock_that_was_left_out(self) -> None:
         found = page(Environment(disagreements=WHOLE.disagreements))

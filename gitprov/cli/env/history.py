@@ -93,24 +93,25 @@ def _show_versions(
         return
     print(style.label(printable(name)))
     rows = [row for version in versions for row in _version_rows(version, now_ns)]
+    if not any(notes for _, notes, *_ in rows):
+        rows = [(version, *when) for version, _, *when in rows]
     for line in table(rows):
         print(f"  {line}")
 
 
 def _version_rows(version: PackageVersion, now_ns: int) -> Iterator[tuple[str, ...]]:
     first, last = version.first, version.last
-    runs = plural(version.count, "run")
-    start = f"{short(first.first)} ({age_text(now_ns - first.first_ns)})"
-    end = f"{short(last.last)} ({age_text(now_ns - last.last_ns)})"
-    when = (runs, f"first {start}", f"last {end}")
+    start = f"first {short(first.first)} ({age_text(now_ns - first.first_ns)})"
+    end = f"last {short(last.last)} ({age_text(now_ns - last.last_ns)})"
+    when = (plural(version.count, "run"), f"{start}, {end}")
     if version.problem:
-        yield ("not known", *when, word(version.problem))
+        yield ("not known", word(version.problem), *when)
     elif not version.installed:
-        yield ("not there", *when, "")
+        yield ("not there", "", *when)
     for number, item in enumerate(version.installed):
         where = "" if item.where == "Python" else word(item.where)
         notes = ", ".join(text for text in (where, word(item.note or "")) if text)
-        yield (word(item.version), *(when if number == 0 else ("", "", "")), notes)
+        yield (word(item.version), notes, *(when if number == 0 else ("", "")))
 
 
 def _paragraph(step: Step, style: Style, now_ns: int) -> Iterator[str]:
