@@ -34,7 +34,7 @@ _RACY_NS = 2_000_000_000  # coarser than the time stamps of any filesystem in us
 _MAX_NAMED = 10
 # Channels of private servers: https://host/t/<token>/channel.
 _PRIVATE_HOST = r"(?i)^(?P<host>[a-z0-9+.-]+://[^/]+)/t/[^/]+(?=/|$)"
-_URL = r"(?i)[a-z][a-z0-9+.-]*://[^\s\x00-\x20\x7f#]+"
+_URL = r"(?i)[a-z][a-z0-9+.-]*://[!-\"$-~]+"  # printable ASCII but for #
 _SUBDIR, _MD5, _SHA256 = r"[a-z0-9-]+", r"[0-9a-f]{32}", r"[0-9a-f]{64}"
 _SYSTEMS = {"Darwin": "osx", "Linux": "linux"}
 _MACHINES = {"x86_64": "64", "i686": "32"}

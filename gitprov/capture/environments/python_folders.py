@@ -26,7 +26,14 @@ def package_folders(
     """Return the folders that hold its packages and are there, those that win first."""
     # Joined to `root` without their slash: below another root lie the same paths.
     places = [root / str(place).lstrip("/") for place in _places(interpreter, cwd, env, root)]
-    return [place for place in dict.fromkeys(places) if place.is_dir()]
+    return [place for place in dict.fromkeys(places) if _is_folder(place)]
+
+
+def _is_folder(place: Path) -> bool:
+    try:
+        return place.is_dir()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _places(
