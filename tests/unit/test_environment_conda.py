@@ -175,6 +175,7 @@ def test_a_package_from_nowhere_leaves_no_explicit_list(world: World) -> None:
         "zlib.conda",
         "https://conda.example/a b",
         "https://conda.example/x\n@EXPLICIT",
+        "https://conda.example/\udcff",
     ):
         world.edit("zlib", url=url)
         found = world.capture()

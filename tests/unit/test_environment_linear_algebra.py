@@ -163,6 +163,26 @@ def test_packages_of_the_system_below_a_virtual_environment(tmp_path: Path) -> N
     assert said(capture(root, "numpy", base_prefix="/usr")) == [("numpy", "openblas", "3.9.0")]
 
 
+def test_folders_of_the_search_path_come_first(tmp_path: Path) -> None:
+    place = "numpy/__config__.py"
+    root = lay_out(tmp_path, {f"{SITE}/{place}": config("one"), f"more/{place}": config("two")})
+    listing = json.dumps(
+        {
+            "interpreter": {"version": "3.11.2", "prefix": "/env"},
+            "packages": [{"name": "numpy", "version": "1", "purl": "p"}],
+        }
+    ).encode()
+
+    def first(search_path: str) -> list[tuple[str, str, str | None]]:
+        env = {"PYTHONPATH": search_path}
+        found = {"packages.json": listing}
+        request = Request(argv=(), cwd=Path("/"), top=None, env=env, cache=None, found=found)
+        return said(linear_algebra.describe(root, request))
+
+    assert first(f"nowhere:{'x' * 300}:a\0b:") == [("numpy", "one", "3.9.0")]
+    assert first("/more") == [("numpy", "two", "3.9.0")]
+
+
 def test_a_python_without_the_global_lock(tmp_path: Path) -> None:
     place = "env/lib/python3.13t/site-packages/numpy/__config__.py"
     root = lay_out(tmp_path, {place: config("openblas")})
