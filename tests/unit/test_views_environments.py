@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from gitprov.codec.environment_text import text
 from gitprov.model.environment import (
     Accelerator,
     Broken,
@@ -32,6 +33,7 @@ from gitprov.model.environment_wording import (
     word,
 )
 from gitprov.model.run import Command, EnvironmentSummary, Recorder, Run
+from gitprov.recorder.lock_warning import lock_warning
 from gitprov.views.environment_changes import (
     change_document,
     change_lines,
@@ -39,6 +41,7 @@ from gitprov.views.environment_changes import (
     difference_lines,
 )
 from gitprov.views.environments import environment_document, environment_page, summary
+from gitprov.views.show import page as show_page
 from gitprov.views.style import Style
 
 PLAIN = Style(colour=False)
@@ -276,3 +279,50 @@ class TestChanges:
         assert "\x1b" not in line
         assert "\u202e" not in line
         assert len(line) < 2000
+
+
+class TestPageOfTheRun:
+    def of(self, count: int) -> list[str]:
+        said = [
+            Disagreement(lock="uv.lock", name=f"p{number}", locked="2", installed="1")
+            for number in range(count)
+        ]
+        text = show_page(RUN, PLAIN, now_ns=2, disagreements=said)
+        return [" ".join(line.split()) for line in text.splitlines()]
+
+    def test_disagreements_stand_below_the_locks(self) -> None:
+        found = self.of(2)
+        start = found.index("locks uv.lock")
+        assert found[start + 1 : start + 4] == [
+            "uv.lock says p0 2, 1 is installed",
+            "uv.lock says p1 2, 1 is installed",
+            f"digest sha256:{'01' * 32}",
+        ]
+
+    def test_of_many_the_first_five(self) -> None:
+        found = self.of(7)
+        assert len([line for line in found if " says " in line]) == 5
+        assert "and 2 more; see: git prov env show kkkkkkkk" in found
+
+    def test_none(self) -> None:
+        assert not [line for line in self.of(0) if " says " in line or " more; " in line]
+
+
+class TestWarning:
+    def of(self, **agreement: object) -> str | None:
+        return lock_warning({"agreement.json": text("agreement.1", agreement)})
+
+    def test_where_a_lock_says_something_else(self) -> None:
+        said = {"lock": "uv.lock", "name": "numpy", "locked": "2.1", "installed": "2.0"}
+        one = "uv.lock says numpy 2.1, 2.0 is installed"
+        assert self.of(disagreements=[said]) == f"{one}; see: git prov env show"
+        found = self.of(disagreements=[said, {**said, "name": "six"}, {**said, "name": "a"}])
+        assert found == f"{one}, and 2 more disagreements; see: git prov env show"
+
+    def test_where_all_agree_or_nothing_is_known(self) -> None:
+        assert self.of(compared=["uv.lock"], disagreements=[]) is None
+        assert self.of(compared=["uv.lock"]) is None
+        assert lock_warning({}) is None
+
+    def test_a_run_is_not_lost_for_it(self) -> None:
+        assert lock_warning({"agreement.json": b'"disagreements": [\n'}) is None

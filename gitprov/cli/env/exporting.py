@@ -70,4 +70,4 @@ def _unknown(form: str) -> str:
 
     near = get_close_matches(form, FORMATS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {known}"
-    return f"{printable(form)} is no format; {hint}"
+    return f"{printable(form)} is no format ({hint})"
