@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from gitprov.capture.environments import capture_environment
-from gitprov.capture.environments.locks import Lock, LockedPackage, read_lock
+from gitprov.capture.environments.locks import read_lock
+from gitprov.capture.environments.locks.lock import Lock, LockedPackage
 from gitprov.codec.environment_files import read_environment
 from gitprov.model.environment import Environment
 from gitprov.model.environment_wording import disagreement_text

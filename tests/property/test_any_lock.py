@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gitprov.capture.environments.agreement import capture
 from gitprov.capture.environments.kind import Request
-from gitprov.capture.environments.locks import Lock, read_lock
+from gitprov.capture.environments.locks import read_lock
+from gitprov.capture.environments.locks.lock import Lock
 from gitprov.capture.environments.versions import normal_form, same_python
 from gitprov.codec.environment_files import read_environment
 from gitprov.codec.environment_text import text

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gitprov.capture.environments.locks import Lock, LockedFile, LockedPackage, read_lock
+from gitprov.capture.environments.locks import read_lock
+from gitprov.capture.environments.locks.lock import Lock, LockedFile, LockedPackage
 from gitprov.errors import InputError
 from gitprov.model.environment import Origin
 

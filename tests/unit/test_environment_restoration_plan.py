@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitprov.capture.environments.locks import LockedFile
+from gitprov.capture.environments.locks.lock import LockedFile
 from gitprov.environments.conda_restoration import CondaProgram, explicit_list
 from gitprov.environments.local_files import find_file
 from gitprov.environments.nearness import compare

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
 from gitprov.capture.environments.distributions import normalised
-from gitprov.capture.environments.locks import Lock, LockedFile
+from gitprov.capture.environments.locks.lock import Lock, LockedFile
 from gitprov.capture.environments.versions import normal_form
 from gitprov.errors import InputError
 from gitprov.exchange.environments import words

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gitprov.capture.environments.locks import Lock, LockedPackage, read_lock
+from gitprov.capture.environments.locks import read_lock
+from gitprov.capture.environments.locks.lock import Lock, LockedPackage
 from gitprov.capture.environments.versions import normal_form
 from gitprov.errors import GitprovError
 from gitprov.model.environment import Environment

@@ -8,11 +8,10 @@ names the file, where nothing can be made of it.
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from gitprov.capture.environments.locks.lock import Lock, LockedFile, LockedPackage
-
-__all__ = ["Lock", "LockedFile", "LockedPackage", "has_reader", "read_lock"]
+if TYPE_CHECKING:  # for most runs, names alone are looked at
+    from gitprov.capture.environments.locks.lock import Lock
 
 # By the names of files; the modules are loaded when there is such a file.
 READERS: Mapping[str, str] = {
@@ -29,7 +28,7 @@ READERS: Mapping[str, str] = {
 }
 
 
-def read_lock(path: str, data: bytes) -> Lock | None:
+def read_lock(path: str, data: bytes) -> "Lock | None":
     """Return what a lock file says; None where it is none of Python or conda packages.
 
     Raises InputError, which names the file, where it is damaged.
