@@ -1,4 +1,4 @@
-"""Exports of recorded environments: what is in them, what is not, and what a note says of it."""
+"""Formats of recorded environments: what is in them, what is not, and what notes say of it."""
 
 import tomllib
 from dataclasses import replace
