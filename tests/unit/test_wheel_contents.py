@@ -42,7 +42,6 @@ FORMS: dict[str, Callable[[], str]] = {
     "in another order": lambda: "\n".join(shuffled([*BROUGHT, *ADDED])),
     "with the line ends of Windows": lambda: "\r\n".join([*BROUGHT, *ADDED]) + "\r\n",
     "without sizes": lambda: "\n".join(line.rpartition(",")[0] + "," for line in BROUGHT),
-    "with padding": lambda: "\n".join(line.replace("AAA", "AAA=") for line in BROUGHT),
     "with quotes": lambda: "\n".join(quoted(line) for line in [*BROUGHT, *ADDED]),
     "with lines that are none": lambda: "\n".join(["", "what?", *BROUGHT, "\0", ""]),
 }

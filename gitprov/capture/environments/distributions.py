@@ -25,7 +25,8 @@ _METADATA_SUFFIXES = (".dist-info", ".egg-info")
 _EGG = "EGG-INFO"  # inside a folder *.egg that itself stands on sys.path
 _EGG_LINK = ".egg-link"
 _SUFFIXES = (*_METADATA_SUFFIXES, _EGG_LINK, ".pth")
-_HEADER_BYTES = 16 << 10
+_FIELDS = (b"name", b"version")
+_HEADER_BYTES, _FIRST_BYTES = 16 << 10, 512
 # What these install has a RECORD; what Debian's packages bring, for one, has none.
 _RECORDING = ("pip", "uv", "pdm", "poetry")
 _MAX_BYTES = 32 << 20
@@ -167,14 +168,20 @@ def _header(file: str) -> dict[str, str]:
         head = os.read(descriptor, _HEADER_BYTES)
     finally:
         os.close(descriptor)
+    # Nearly always both stand in the first lines, of very many.
+    fields = _fields(head[:_FIRST_BYTES].rpartition(b"\n")[0])
+    return fields if len(fields) == len(_FIELDS) else _fields(head)
+
+
+def _fields(head: bytes) -> dict[str, str]:
     fields: dict[str, str] = {}
     for line in head.splitlines():
         if not line.strip():
             break
         name, _, value = line.partition(b":")
-        if (key := name.lower()) in (b"name", b"version"):
+        if (key := name.lower()) in _FIELDS:
             fields.setdefault(key.decode(), value.strip().decode("utf-8", "replace"))
-            if len(fields) == len(("name", "version")):
+            if len(fields) == len(_FIELDS):
                 break
     return fields
 

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from gitprov.capture.environments.interpreter import Interpreter
 
@@ -68,47 +69,64 @@ class Answer:
 
 def ask(interpreter: Interpreter, *, cwd: Path, env: Mapping[str, str]) -> Answer:
     """Start the interpreter once and return its answer; raise ProbeError if it gives none."""
-    command = [str(interpreter.path), *interpreter.options, "-c", _SOURCE]
-    output = _output(command, cwd, env)
-    _, mark, line = output.rpartition(_MARK.encode())
-    if not mark:
-        raise ProbeError(f"{interpreter.path} does not answer as Python 3 does")
-    try:
-        document, _ = json.JSONDecoder().raw_decode(line.decode())
-        texts = {name: str(document[name]) for name in _TEXTS}
-        return Answer(
-            **texts,
-            folders=[str(folder) for folder in document["folders"]],
-            sites=[str(folder) for folder in document["sites"]],
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ProbeError(f"{interpreter.path} gave an answer that makes no sense") from error
+    with Question(interpreter, cwd=cwd, env=env) as question:
+        return question.answer()
 
 
-def _output(command: list[str], cwd: Path, env: Mapping[str, str]) -> bytes:
-    try:
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            process_group=0,
-        )
-    except (OSError, ValueError) as error:
-        raise ProbeError(f"{command[0]} cannot be started: {error}") from error
-    with process:
+class Question:
+    """An interpreter that was asked, and thinks about it: other work can be done meanwhile.
+
+    Raises ProbeError where it cannot be started. It is gone at the end of the `with`.
+    """
+
+    def __init__(self, interpreter: Interpreter, *, cwd: Path, env: Mapping[str, str]) -> None:
+        self._path = interpreter.path
+        command = [str(interpreter.path), *interpreter.options, "-c", _SOURCE]
         try:
-            output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
+            self._process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                process_group=0,
+            )
+        except (OSError, ValueError) as error:
+            raise ProbeError(f"{command[0]} cannot be started: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            _kill(self._process)
+        self._process.__exit__(None, None, None)
+
+    def answer(self) -> Answer:
+        """Return the answer; raise ProbeError if there is none."""
+        _, mark, line = self._output().rpartition(_MARK.encode())
+        if not mark:
+            raise ProbeError(f"{self._path} does not answer as Python 3 does")
+        try:
+            document, _ = json.JSONDecoder().raw_decode(line.decode())
+            texts = {name: str(document[name]) for name in _TEXTS}
+            return Answer(
+                **texts,
+                folders=[str(folder) for folder in document["folders"]],
+                sites=[str(folder) for folder in document["sites"]],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProbeError(f"{self._path} gave an answer that makes no sense") from error
+
+    def _output(self) -> bytes:
+        try:
+            output, _ = self._process.communicate(timeout=TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired as error:
-            _kill(process)
-            reason = f"{command[0]} did not answer within {TIMEOUT_SECONDS:.0f} s"
+            _kill(self._process)
+            reason = f"{self._path} did not answer within {TIMEOUT_SECONDS:.0f} s"
             raise ProbeError(reason) from error
-        except BaseException:
-            _kill(process)
-            raise
-    return output
+        return output
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -6,16 +6,25 @@ and .pth entries on its path. Where an entry is so young that another change cou
 in its time stamp, nothing is kept.
 """
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gitprov.capture.environments.cache import Cache
-from gitprov.capture.environments.distributions import Entry, Installed, fingerprint, read, scan
+from gitprov.capture.environments.distributions import (
+    Broken,
+    Entry,
+    Installed,
+    Package,
+    fingerprint,
+    read,
+    scan,
+)
 from gitprov.capture.environments.interpreter import Interpreter, find_interpreter
 from gitprov.capture.environments.kind import Findings, Request
-from gitprov.capture.environments.probe import Answer, ProbeError, ask
+from gitprov.capture.environments.probe import Answer, ProbeError, Question
 from gitprov.capture.environments.probe_key import probe_key
 from gitprov.codec.environment_text import PACKAGES, text
 
@@ -23,6 +32,8 @@ from gitprov.codec.environment_text import PACKAGES, text
 PACKAGES_FIELD, INTERPRETER_FIELD = "environment.packages", "environment.interpreter"
 
 _RACY_NS = 2_000_000_000  # coarser than the time stamps of any filesystem in use
+# Entries, and what was read of them.
+_Early = tuple[list[Entry], list[Package], list[Broken]]
 _IMPLEMENTATIONS = {"cpython": "CPython", "graalpy": "GraalPy", "pypy": "PyPy"}
 
 
@@ -72,14 +83,27 @@ def list_packages(
     key = probe_key(interpreter, cwd=cwd, env=env)
     if kept := _kept(answers, key):
         return kept
-    answer = ask(interpreter, cwd=cwd, env=env)
+    with Question(interpreter, cwd=cwd, env=env) as question:
+        early = _read_early(interpreter)
+        answer = question.answer()
     now = time.time_ns()
     entries, installed = _look_at(answer)
-    text = _document(answer, entries)
+    text = _document(answer, entries, early)
     if all(entry.mtime_ns < now - _RACY_NS for entry in entries):
         document = {"answer": asdict(answer), "fingerprint": installed.fingerprint, "listing": text}
         answers.write(key, document)
     return Listing(answer=answer, text=text, installed=installed)
+
+
+def _read_early(interpreter: Interpreter) -> _Early:
+    """Return what is in the library of the interpreter's prefix, to be used if that is its path.
+
+    Read while it starts, which takes about as long.
+    """
+    prefix = Path(os.path.normpath(interpreter.path)).parent.parent
+    folders = sorted(map(str, prefix.glob("lib/python*/site-packages")))
+    entries = scan(folders)
+    return entries, *read(entries)
 
 
 def _kept(cache: Cache, key: str) -> Listing | None:
@@ -106,10 +130,13 @@ def _look_at(answer: Answer) -> tuple[list[Entry], Installed]:
     return entries, Installed(folders, fingerprint(entries), time.perf_counter_ns() - began)
 
 
-def _document(answer: Answer, entries: Sequence[Entry]) -> str:
+def _document(answer: Answer, entries: Sequence[Entry], early: _Early) -> str:
     """Return the text of packages.json."""
     on_path = set(answer.folders)
-    packages, broken = read(entry for entry in entries if entry.folder in on_path)
+    wanted = [entry for entry in entries if entry.folder in on_path]
+    known, packages, broken = early
+    if known != wanted:
+        packages, broken = read(wanted)
     interpreter = {
         "executable": answer.executable,
         "version": answer.version,

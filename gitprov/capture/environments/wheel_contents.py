@@ -5,7 +5,7 @@ lines those count that are about files of the wheel in the library folder: path 
 Left out are
 
 - what installers add, each in its own way: RECORD itself, INSTALLER, direct_url.json and the like;
-- compiled files, which pip lists and others do not;
+- compiled files, which pip lists and others do not, and whatever has no hash;
 - what lies elsewhere: scripts name the interpreter in their first line;
 - sizes, which the hash implies, and which some tools that make wheels leave out.
 """
@@ -13,6 +13,7 @@ Left out are
 import csv
 import hashlib
 import io
+from bisect import bisect_left
 
 _BY_INSTALLERS = (
     b"INSTALLER",
@@ -27,7 +28,6 @@ _BY_INSTALLERS = (
     b"uv_cache.json",
 )
 _ELSEWHERE = (b"../", b"..\\", b"/")
-_COMPILED = (b".pyc,", b".pyo,")
 
 
 def content_sha256(record: bytes, folder: str) -> str | None:
@@ -38,18 +38,24 @@ def content_sha256(record: bytes, folder: str) -> str | None:
     """
     own = folder.encode("utf-8", "surrogateescape") + b"/"
     added = tuple(own + name + b"," for name in _BY_INSTALLERS)
-    pyc, pyo = _COMPILED
-    # As one expression: there may be tens of thousands of lines.
-    kept = [
-        line.rpartition(b",")[0].rstrip(b"=")
-        for line in _lines(record)
-        if pyc not in line and pyo not in line and not line.startswith(_ELSEWHERE)
-    ]
-    kept = [line for line in kept if b"," in line and not line.startswith(added)]
-    if not kept:
-        return None
+    # There may be tens of thousands of lines: little is done with each, and what begins alike is
+    # found in the sorted list at once.
+    kept = [line[: line.rfind(b",")] for line in _lines(record) if not line.endswith(b",,")]
     kept.sort()
-    return hashlib.sha256(b"\n".join(kept)).hexdigest()
+    for beginning in _ELSEWHERE:
+        del kept[_beginning_with(beginning, kept)]
+    mine = _beginning_with(own, kept)
+    kept[mine] = [line for line in kept[mine] if not line.startswith(added)]
+    data = b"\n".join(kept)
+    if b".pyc," in data or data.count(b",") < len(kept):
+        data = b"\n".join(line for line in kept if b".pyc," not in line and b"," in line)
+    return hashlib.sha256(data).hexdigest() if data else None
+
+
+def _beginning_with(beginning: bytes, lines: list[bytes]) -> slice:
+    """Return where such lines are in a sorted list."""
+    first = bisect_left(lines, beginning)
+    return slice(first, bisect_left(lines, beginning + b"\xff", first))
 
 
 def _lines(record: bytes) -> list[bytes]:
