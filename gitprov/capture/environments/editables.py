@@ -8,9 +8,9 @@ all of that, and better.
 The code may change between two runs without a trace in the environment, so nothing is kept.
 """
 
-import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +29,8 @@ SECONDS = 10.0
 _FIELD = "environment.editables"
 # Nothing of the repository's is run but its filters, and those only on files that have changed.
 _SAFELY = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-pager")
+_COMMIT = "# branch.oid "
+_OBJECT = re.compile(r"[0-9a-f]{40,64}")
 _LEFT_BEHIND = ("__pycache__/", ".egg-info/")
 
 _Row = dict[str, Any]
@@ -99,29 +101,29 @@ class _Repositories:
         """Return what is known of the repository around a folder, or raise _UnknownError."""
         if not place.is_dir():
             raise _UnknownError("its folder is not there")
-        try:
-            top = self._git(place, "rev-parse", "--show-toplevel")
-        except ProgramError as error:
-            raise _UnknownError(f"it is in no repository that can be read: {error}") from error
-        path = Path(top).resolve()
-        if path == self._own:
+        top = _top_of(place)
+        if top is None:
+            raise _UnknownError("it is in no repository")
+        if top == self._own:
             return {"is_source": True}
-        if path not in self._states:
-            self._states[path] = self._look_at(path)
-        return self._states[path]
+        if top not in self._states:
+            try:
+                self._states[top] = self._look_at(top)
+            except ProgramError as error:
+                raise _UnknownError(f"its repository cannot be read: {error}") from error
+        return self._states[top]
 
     def _look_at(self, top: Path) -> _Row:
-        row: _Row = {}
-        for name in ("commit", "tree"):
-            with contextlib.suppress(ProgramError):  # nothing is committed yet
-                row[name] = self._git(top, "rev-parse", "--verify", f"HEAD^{{{name}}}")
-        try:
-            listed = self._git(top, "status", "--porcelain", "-z", "--untracked-files=normal")
-        except ProgramError as error:
-            raise _UnknownError(
-                f"what has changed in its repository is not known: {error}"
-            ) from error
-        return row | {"dirty": any(_is_change(item) for item in listed.split("\0"))}
+        said = self._git(
+            top, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=normal"
+        )
+        lines = said.split("\0")
+        row: _Row = {"dirty": any(map(_is_change, lines))}
+        commit = next((line[len(_COMMIT) :] for line in lines if line.startswith(_COMMIT)), "")
+        if _OBJECT.fullmatch(commit):  # else nothing is committed yet
+            row["commit"] = commit
+            row["tree"] = self._git(top, "rev-parse", "--verify", f"{commit}^{{tree}}")
+        return row
 
     def _git(self, folder: Path, *arguments: str) -> str:
         left = max(self._deadline - time.monotonic(), 0.1)
@@ -130,6 +132,12 @@ class _Repositories:
         return os.fsdecode(said).removesuffix("\n")
 
 
-def _is_change(item: str) -> bool:
+def _top_of(place: Path) -> Path | None:
+    """Return the top of the work tree around a folder; no program is needed for that."""
+    place = place.resolve()
+    return next((each for each in (place, *place.parents) if (each / ".git").exists()), None)
+
+
+def _is_change(line: str) -> bool:
     """Whether a line of `git status` counts; of renamed files the old names are lines, too."""
-    return bool(item) and not (item.startswith("?? ") and item.endswith(_LEFT_BEHIND))
+    return bool(line) and line[0] != "#" and not (line[0] == "?" and line.endswith(_LEFT_BEHIND))
