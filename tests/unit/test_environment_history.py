@@ -16,9 +16,10 @@ from gitprov.model.environment import Environment
 from gitprov.model.run import Run
 from gitprov.store.drain import drain
 from gitprov.store.environment_trees import EnvironmentTrees
+from gitprov.store.ledger import find_record
 from gitprov.store.store import Store
 from tests.support.repositories import Clone
-from tests.support.runs import STARTED_NS, finish, record, runs
+from tests.support.runs import STARTED_NS, finish, loose_object, record, runs, unpack
 
 HOUR = 3_600_000_000_000
 REPOS = Path(__file__).parents[1] / "repos"
@@ -258,6 +259,24 @@ class TestReading:
         )  # fmt: skip
         with pytest.raises(IntegrityError, match="git prov verify"):
             RecordedEnvironments(store, index).of(swapped)
+
+    def test_files_that_are_not_in_this_clone(self, store: Store) -> None:
+        """As where a partial clone cannot ask its remote."""
+        recorded(store, 0, files(numpy="1"))
+        environments, run = self.of(store)
+        entry = EnvironmentIndex(store).entry(run.id)
+        tree = find_record(store.objects, entry, run.id).environment
+        assert tree is not None
+        store.close()
+        unpack(Clone(store.repository.require_work_tree()))
+        blob = store.repository.git.run("rev-parse", f"{tree}:packages.json").decode().strip()
+        loose_object(store, blob).unlink()
+        with pytest.raises(EnvironmentMissing, match="fetch it with: git prov pull"):
+            environments.of(run)
+        assert environments.documents(run, ("machine.json",)).environment.machine is not None
+        (step,) = history(store).steps()
+        assert step.problem is not None
+        assert "git prov pull" in step.problem
 
     def test_a_run_that_is_not_here(self, store: Store) -> None:
         with pytest.raises(UnknownRun):
