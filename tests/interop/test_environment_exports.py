@@ -28,13 +28,14 @@ from gitprov.model.environment import (
     SystemPackages,
 )
 from tests.support.installers import Installers, has_installer
-from tests.support.package_index import package_index, project, source_archive, wheel
+from tests.support.package_index import package_index, project, sha256, source_archive, wheel
 from tests.support.repositories import Clone
 
 packaging: Any = pytest.importorskip("packaging.pylock", reason="needs the group `environments`")
 pytestmark = pytest.mark.skipif(not has_installer("uv"), reason="needs the group `environments`")
 
 INDEX = ["alpha", "beta", "epsilon"]
+KNOWN = [("alpha", "1.0"), ("beta", "2.0")]
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +187,7 @@ def test_pip_takes_the_requirements(
 
 def test_an_index_is_asked_for_what_no_lock_names(
     from_index: Environment,
+    files: Path,
     installers: Installers,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -202,6 +204,16 @@ def test_an_index_is_asked_for_what_no_lock_names(
     hashed = export(bare, "requirements", resolve=True)
     assert hashed.text.count("--hash=sha256:") == len(INDEX)
 
+    # A lock without places: what the index has must be what it has locked.
+    digests = {
+        name: sha256(files / f"{name}-{version}-py3-none-any.whl") for name, version in KNOWN
+    }
+    locks = {"poetry.lock": poetry_lock(digests)}
+    assert validated(export(replace(bare, locks=locks), "pylock", resolve=True).text).packages
+    locks = {"poetry.lock": poetry_lock({**digests, "beta": "0" * 64})}
+    with pytest.raises(InputError, match=r"the files of beta 2\.0 are"):
+        export(replace(bare, locks=locks), "pylock", resolve=True)
+
     assert bare.python is not None
     gone = Package(name="alpha", version="7.7", purl="")
     unknown = replace(bare, python=replace(bare.python, packages=(gone,)))
@@ -210,6 +222,15 @@ def test_an_index_is_asked_for_what_no_lock_names(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingDependency, match="pip install uv"):
         export(bare, "pylock", resolve=True)
+
+
+def poetry_lock(digests: dict[str, str]) -> bytes:
+    lines = ["[metadata]", 'lock-version = "2.1"']
+    for name, version in KNOWN:
+        file = f"{name}-{version}-py3-none-any.whl"
+        lines += ["[[package]]", f'name = "{name}"', f'version = "{version}"']
+        lines.append(f'files = [{{file = "{file}", hash = "sha256:{digests[name]}"}}]')
+    return "\n".join(lines).encode()
 
 
 def everything(recorded: Environment) -> Environment:

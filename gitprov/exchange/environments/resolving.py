@@ -1,4 +1,7 @@
-"""Asking an index for the files of versions that no lock names, by uv."""
+"""Asking an index, by uv, for the files of versions that no lock names, or not with their places.
+
+Where a lock has hashes, what the index has under the same name and version counts only with these.
+"""
 
 import os
 import shutil
@@ -6,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 
 from gitprov.capture.environments.locks import read_lock
+from gitprov.capture.environments.locks.lock import LockedFile
 from gitprov.capture.environments.versions import normal_form
 from gitprov.errors import InputError, MissingDependency
 from gitprov.exchange.environments.pins import Pin, with_files
@@ -35,8 +39,18 @@ def resolved(found: Sequence[Pin], interpreter: Interpreter) -> tuple[Pin, ...]:
     completed = []
     for pin in found:
         package = files.get((pin.name, normal_form(pin.version)))
-        completed.append(with_files(pin, package.files) if package and pin in wanted else pin)
+        completed.append(_completed(pin, package.files) if package and pin in wanted else pin)
     return tuple(completed)
+
+
+def _completed(pin: Pin, files: Sequence[LockedFile]) -> Pin:
+    """Return the pin with those files that a lock has the hashes of, if it has any hashes."""
+    fitting = tuple(file for file in files if not pin.hashes or _hashes(file) & set(pin.hashes))
+    return with_files(pin, fitting) if fitting else pin
+
+
+def _hashes(file: LockedFile) -> set[str]:
+    return {f"{name}:{value}" for name, value in file.hashes.items()}
 
 
 def _asked(wanted: Sequence[Pin], interpreter: Interpreter) -> bytes:
