@@ -4,7 +4,8 @@ At the start, the interpreter is found by looking at the command; behind a shell
 guess. Rules for what the audit trace has seen by the end:
 
 - A guess whose interpreter never ran does not stand: `packages.json`, and all that is found by
-  way of it, are captured anew for the first Python that ran. Lock files stay as they were found.
+  way of it, are captured anew for the first Python that ran; where that is gone, there is none.
+  Lock files stay as they were found.
 - Each further environment has its listing in `interpreters/<name>/packages.json`.
 - A doubt goes where one environment alone is left that the command can have run in. Programs that
   only start it, as Poetry, do not count.
@@ -24,6 +25,7 @@ from typing import Any
 
 from gitprov.capture.environments import CapturedEnvironment
 from gitprov.capture.environments.interpreter import Interpreter, pythons_of_launchers
+from gitprov.capture.environments.kind import Findings
 from gitprov.capture.environments.probe import ProbeError
 from gitprov.capture.environments.python_packages import (
     INTERPRETER_FIELD,
@@ -130,18 +132,12 @@ class _Pythons:
         candidates = self._candidates()
         is_guess = place is None or INTERPRETER_FIELD in missing
         if is_guess and place not in self._seen:
-            first = self._seen[candidates[0]]
-            found = self._captured(first)
-            if found is not None:
-                main, place = found, candidates[0]
-                missing = dict(found.missing)
-            else:
-                gone = f"it ran under {first.executable}, which did not answer at the end"
-                doubts = (missing.get(INTERPRETER_FIELD), gone)
-                missing[INTERPRETER_FIELD] = "; ".join(filter(None, doubts))
-        if is_guess and place is not None and place in self._seen:
+            place = candidates[0]
+            main = self._captured(self._seen[place])
+            missing = dict(main.missing)
+        if is_guess and place is not None:
             missing.pop(INTERPRETER_FIELD, None)
-            if len(candidates) > 1:
+            if len(candidates) > 1 and PACKAGES in main.files:
                 missing[INTERPRETER_FIELD] = (
                     f"the command has started {len(candidates)} Pythons; {PACKAGES} is that of "
                     f"{place[0]}"
@@ -162,19 +158,23 @@ class _Pythons:
         ]
         return found or list(self._seen)
 
-    def _captured(self, python: ReportedPython) -> CapturedEnvironment | None:
-        """Return the environment of a Python in place of that which was guessed."""
-        if not is_python(python.executable):
-            return None
-        start = self._run.environment
-        command = [python.executable, *python.options.split()]
+    def _captured(self, python: ReportedPython) -> CapturedEnvironment:
+        """Return the environment of a Python in place of that which was guessed.
+
+        Where that is gone, it has no packages: those of another would be wrong.
+        """
+        store, start = self._run.store, self._run.environment
         given = {name: found for name, found in start.findings.items() if name == "locks"}
-        found = environment_of(
-            self._run.store, command, self._cwd, env=_variables(python), given=given
-        )
-        # It may be gone by now, and another have been found in its place.
-        is_it = _described_place(found) == _place(python.prefix, python.version)
-        return found if is_it else None
+        if is_python(python.executable):
+            command = [python.executable, *python.options.split()]
+            env = _variables(python)
+            found = environment_of(store, command, self._cwd, env=env, given=given)
+            # Another may have been found in its place.
+            if _described_place(found) == _place(python.prefix, python.version):
+                return found
+        gone = f"it ran under {python.executable}, which does not answer any more"
+        given["packages"] = Findings(missing={PACKAGES_FIELD: gone})
+        return environment_of(store, self._argv, self._cwd, given=given)
 
     def _listings(
         self, pythons: Sequence[ReportedPython], missing: dict[str, str]

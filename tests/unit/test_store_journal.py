@@ -36,6 +36,17 @@ def events_file(run: JournalRun) -> Path:
     return path
 
 
+def test_the_environment_is_that_of_the_digest(run: JournalRun) -> None:
+    digest, other = b"\1" * 32, b"\2" * 32
+    assert run.environment(digest) == {}
+    start, end = {"packages.json": b"1"}, {"packages.json": b"2", "a/b.json": b"3"}
+    run.write_environment(start)
+    assert run.environment() == run.environment(digest) == start
+    run.write_environment(end, digest)
+    assert run.environment(digest) == end
+    assert run.environment() == run.environment(other) == start
+
+
 def test_life_of_a_run(journal: Journal, run: JournalRun) -> None:
     assert [found.id for found in journal.runs()] == [run.id]
     assert (run.started, run.finished, run.is_finished, run.is_over) == (None, None, False, False)
