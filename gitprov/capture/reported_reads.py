@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gitprov.capture.argument_marks import WIDTH, mark
-from gitprov.capture.environments.shebang import HEAD_BYTES, python_of
+from gitprov.capture.environments.commands.shebang import HEAD_BYTES, python_of
 from gitprov.capture.tracing.touched import Touched, Write
 
 MAX_PROCESSES = 10_000

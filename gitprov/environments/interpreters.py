@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitprov.capture.environments.interpreter import Interpreter as Program
-from gitprov.capture.environments.probe import Answer, ProbeError, ask
-from gitprov.capture.environments.shebang import is_python
+from gitprov.capture.environments.commands.interpreter import Interpreter as Program
+from gitprov.capture.environments.commands.shebang import is_python
+from gitprov.capture.environments.python.probe import Answer, ProbeError, ask
 from gitprov.errors import RestoreFailed
 from gitprov.model.environment import Interpreter
 from gitprov.model.environment_wording import interpreter_text

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitprov.capture.environments.interpreter import find_interpreter
+from gitprov.capture.environments.commands.interpreter import find_interpreter
 from gitprov.capture.preview import previewing
 from gitprov.capture.settings_file import read_settings
 from gitprov.capture.variables import recorded_variables

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitprov.capture.environments.distributions import read, scan
+from gitprov.capture.environments.python.distributions import read, scan
 from gitprov.capture.origin import Origin
 from gitprov.environments.conda_restoration import conda_tool
 from gitprov.environments.interpreters import Found

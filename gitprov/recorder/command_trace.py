@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitprov.capture import reads as reads_module
-from gitprov.capture.environments.interpreter import find_interpreter
+from gitprov.capture.environments.commands.interpreter import find_interpreter
 from gitprov.capture.reads import MAX_PATHS
 from gitprov.capture.reported_reads import ROOTS, ReportedPython, reported
 from gitprov.capture.tracing.left_out import data_roots

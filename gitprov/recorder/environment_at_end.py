@@ -24,15 +24,15 @@ from pathlib import Path
 from typing import Any
 
 from gitprov.capture.environments import CapturedEnvironment
-from gitprov.capture.environments.interpreter import Interpreter, pythons_of_launchers
+from gitprov.capture.environments.commands.interpreter import Interpreter, pythons_of_launchers
+from gitprov.capture.environments.commands.shebang import is_python
 from gitprov.capture.environments.kind import Findings
-from gitprov.capture.environments.probe import ProbeError
+from gitprov.capture.environments.python.probe import ProbeError
 from gitprov.capture.environments.python_packages import (
     INTERPRETER_FIELD,
     PACKAGES_FIELD,
     list_packages,
 )
-from gitprov.capture.environments.shebang import is_python
 from gitprov.capture.environments.without_secrets import without_secrets
 from gitprov.capture.reported_reads import ReportedPython
 from gitprov.codec.documents import from_document, to_document

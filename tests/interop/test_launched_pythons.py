@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitprov.capture.environments.interpreter import find_interpreter
+from gitprov.capture.environments.commands.interpreter import find_interpreter
 
 BIN = Path(sys.executable).parent
 PROJECT = """

@@ -427,7 +427,7 @@ def test_modules_of_the_project_are_not_run(world: World) -> None:
 def test_a_hanging_interpreter_is_given_up(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitprov.capture.environments.probe.TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("gitprov.capture.environments.python.probe.TIMEOUT_SECONDS", 0.3)
     python = tmp_path / "python3"
     python.write_text("#!/bin/sh\nsleep 30\n")  # the child of the shell keeps the pipe open
     python.chmod(0o755)

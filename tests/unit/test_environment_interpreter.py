@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gitprov.capture.environments.interpreter import find_interpreter
-from gitprov.capture.environments.shebang import is_python
+from gitprov.capture.environments.commands.interpreter import find_interpreter
+from gitprov.capture.environments.commands.shebang import is_python
 
 
 @pytest.fixture(scope="module")

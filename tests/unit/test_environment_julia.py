@@ -207,7 +207,7 @@ def test_a_julia_that_does_not_answer(world: World) -> None:
 
 
 def test_a_julia_that_hangs_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitprov.capture.environments.programs.TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("gitprov.capture.environments.commands.programs.TIMEOUT_SECONDS", 0.3)
     world.answers("sleep 30\n")  # the child of the shell keeps the pipe open
     began = time.monotonic()
     assert "environment.julia.version" in world.capture().missing

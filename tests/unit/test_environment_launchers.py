@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitprov.capture.environments.interpreter import (
+from gitprov.capture.environments.commands.interpreter import (
     Interpreter,
     find_interpreter,
     pythons_of_launchers,

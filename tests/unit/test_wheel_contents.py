@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gitprov.capture.environments.wheel_contents import content_sha256
+from gitprov.capture.environments.python.wheel_contents import content_sha256
 
 INFO = "thing-1.0.dist-info"
 BROUGHT = [

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gitprov.capture.environments.cache import Cache
-from gitprov.capture.environments.interpreter import find_interpreter
+from gitprov.capture.environments.commands.interpreter import find_interpreter
 from gitprov.capture.environments.kind import Findings, Request, known
 from gitprov.capture.environments.plain_files import read_plain
 from gitprov.capture.url_credentials import without_credentials

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from gitprov.capture.environments.commands.programs import ProgramError, output_of
 from gitprov.capture.environments.kind import Findings, Request
 from gitprov.capture.environments.plain_files import text_or_nothing
-from gitprov.capture.environments.programs import ProgramError, output_of
-from gitprov.capture.environments.python_folders import package_folders
+from gitprov.capture.environments.python.folders import package_folders
 from gitprov.codec.environment_text import EDITABLES, PACKAGES, text
 from gitprov.store.git import git_environment
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from gitprov.capture.environments.cache import Cache
+from gitprov.capture.environments.commands.launching import Command
+from gitprov.capture.environments.commands.programs import said_by, started_as
 from gitprov.capture.environments.kind import Findings, Request, known
-from gitprov.capture.environments.launching import Command
 from gitprov.capture.environments.plain_files import read_plain, text_or_nothing
-from gitprov.capture.environments.programs import find_program, said_by, started_as
 from gitprov.capture.url_credentials import without_credentials
 from gitprov.codec.environment_text import text
 
@@ -55,7 +55,7 @@ def capture(request: Request, /) -> Findings:
 
 def _version(command: Command, cache: Cache) -> str | None:
     """Return what Julia says; juliaup chooses one by `+channel`, a variable and its settings."""
-    program = find_program(command.argv[0], cwd=command.cwd, env=command.env)
+    program = command.program(command.argv[0])
     if program is None:
         return None
     channel = [word for word in command.argv[1:2] if word.startswith("+")]

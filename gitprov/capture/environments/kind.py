@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from gitprov.capture.environments.distributions import Installed
+from gitprov.capture.environments.python.distributions import Installed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from gitprov.capture.environments.kind import Findings, Request, known
 from gitprov.capture.environments.plain_files import text_or_nothing
-from gitprov.capture.environments.python_folders import interpreter_of, package_folders
+from gitprov.capture.environments.python.folders import interpreter_of, package_folders
 from gitprov.codec.environment_text import CONDA, LINEAR_ALGEBRA, PACKAGES, text
 
 _USERS = ("numpy", "scipy", "torch")

@@ -26,9 +26,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gitprov.capture.environments.distributions import normalised
 from gitprov.capture.environments.locks import read_lock
 from gitprov.capture.environments.locks.lock import Lock, LockedPackage
+from gitprov.capture.environments.python.distributions import normalised
 from gitprov.capture.environments.versions import same_conda, same_python
 from gitprov.codec.environment_text import CONDA, PACKAGES, text
 from gitprov.errors import GitprovError

@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gitprov.capture.environments.cache import Cache
-from gitprov.capture.environments.distributions import (
+from gitprov.capture.environments.commands.interpreter import Interpreter, find_interpreter
+from gitprov.capture.environments.kind import Findings, Request
+from gitprov.capture.environments.python.distributions import (
     Broken,
     Entry,
     Installed,
@@ -22,10 +24,8 @@ from gitprov.capture.environments.distributions import (
     read,
     scan,
 )
-from gitprov.capture.environments.interpreter import Interpreter, find_interpreter
-from gitprov.capture.environments.kind import Findings, Request
-from gitprov.capture.environments.probe import Answer, ProbeError, Question
-from gitprov.capture.environments.probe_key import probe_key
+from gitprov.capture.environments.python.probe import Answer, ProbeError, Question
+from gitprov.capture.environments.python.probe_key import probe_key
 from gitprov.codec.environment_text import PACKAGES, text
 
 # Fields of `missing`.

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from gitprov.capture.environments.cache import Cache
+from gitprov.capture.environments.commands.launching import Command
+from gitprov.capture.environments.commands.programs import said_by, started_as
 from gitprov.capture.environments.kind import Findings, Request, known
-from gitprov.capture.environments.launching import Command
 from gitprov.capture.environments.plain_files import text_or_nothing
-from gitprov.capture.environments.programs import find_program, said_by, started_as
 from gitprov.capture.url_credentials import without_credentials
 from gitprov.codec.environment_text import text
 
@@ -60,10 +60,10 @@ def describe(home: Path, command: Command, top: Path | None) -> Findings:
 
 def _home(command: Command, request: Request) -> Path | None:
     """Return R's home: Rscript starts the R of its own installation, which stands beside it."""
-    program = find_program(command.argv[0], cwd=command.cwd, env=command.env)
+    program = command.program(command.argv[0])
     folders = (program.resolve().parent, program.parent) if program else ()
     beside = next((folder / "R" for folder in folders if (folder / "R").is_file()), None)
-    beside = beside or find_program("R", cwd=command.cwd, env=command.env)
+    beside = beside or command.program("R")
     if beside is None:
         return None
     match = re.search(_HOME, text_or_nothing(beside))

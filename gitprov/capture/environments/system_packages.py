@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from gitprov.capture.environments.commands.programs import ProgramError, output_of
 from gitprov.capture.environments.kind import Findings, Request, known
 from gitprov.capture.environments.plain_files import read_plain
-from gitprov.capture.environments.programs import ProgramError, output_of
 from gitprov.capture.settings_file import read_settings
 from gitprov.codec.environment_text import SYSTEM_PACKAGES, text
 from gitprov.errors import InputError

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gitprov.capture.environments.distributions import normalised
+from gitprov.capture.environments.python.distributions import normalised
 from gitprov.errors import MissingDependency
 from gitprov.exchange.environments import purls, words
 from gitprov.exchange.environments.exported import Exported

@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gitprov.capture.environments.distributions import normalised
 from gitprov.capture.environments.locks.lock import LockedFile
+from gitprov.capture.environments.python.distributions import normalised
 from gitprov.capture.url_credentials import without_credentials
 from gitprov.exchange.environments.recorded_locks import RecordedLocks
 from gitprov.model.environment import Editable, Environment, Origin, Package, PythonEnvironment

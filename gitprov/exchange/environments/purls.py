@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gitprov.capture.environments.distributions import normalised
+from gitprov.capture.environments.python.distributions import normalised
 from gitprov.model.environment import CondaPackage, LibraryPackage, Package
 
 if TYPE_CHECKING:

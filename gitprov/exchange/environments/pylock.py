@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
-from gitprov.capture.environments.distributions import normalised
 from gitprov.capture.environments.locks.lock import Lock, LockedFile
+from gitprov.capture.environments.python.distributions import normalised
 from gitprov.capture.environments.versions import normal_form
 from gitprov.errors import InputError
 from gitprov.exchange.environments import words

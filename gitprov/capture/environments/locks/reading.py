@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from gitprov.capture.environments.distributions import normalised
 from gitprov.capture.environments.locks.lock import FileKind, LockedFile
+from gitprov.capture.environments.python.distributions import normalised
 from gitprov.errors import InputError
 from gitprov.model.wording import printable
 

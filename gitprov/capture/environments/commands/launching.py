@@ -21,6 +21,21 @@ class Command:
     doubts: tuple[str, ...] = ()
     for_python: bool = False
 
+    def program(self, name: str) -> Path | None:
+        """Return the file that executing `name` would start, as an absolute path."""
+        if "/" in name:
+            places = [self.cwd / name]
+        else:
+            folders = self.env.get("PATH", os.defpath).split(os.pathsep)
+            places = [self.cwd / folder / name for folder in folders]
+        for place in places:
+            try:
+                if place.is_file() and os.access(place, os.X_OK):
+                    return place
+            except (OSError, ValueError):  # ValueError: a null byte in the name
+                continue
+        return None
+
     def doubting(self, *doubts: str | None) -> "Command":
         """Return the same with further doubts; those that are None or empty do not count."""
         return replace(self, doubts=(*self.doubts, *filter(None, doubts)))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from gitprov.capture.environments.wheel_contents import content_sha256
+from gitprov.capture.environments.python.wheel_contents import content_sha256
 from gitprov.capture.url_credentials import without_credentials
 
 _METADATA_SUFFIXES = (".dist-info", ".egg-info")

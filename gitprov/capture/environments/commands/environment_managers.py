@@ -13,8 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gitprov.capture.environments.distributions import normalised
-from gitprov.capture.environments.launching import (
+from gitprov.capture.environments.commands.launching import (
     Command,
     Launcher,
     Options,
@@ -22,6 +21,7 @@ from gitprov.capture.environments.launching import (
     is_on,
     options_before,
 )
+from gitprov.capture.environments.python.distributions import normalised
 
 _UV = (
     "--cache-dir --color --allow-insecure-host --directory --project --config-file -p --python "

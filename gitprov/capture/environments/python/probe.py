@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from gitprov.capture.environments.interpreter import Interpreter
+from gitprov.capture.environments.commands.interpreter import Interpreter
 
 TIMEOUT_SECONDS = 20.0
 

@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from gitprov.capture.environments.cache import Cache
-from gitprov.capture.environments.interpreter import _innermost as innermost
+from gitprov.capture.environments.commands.chain import innermost
+from gitprov.capture.environments.commands.launching import Command
+from gitprov.capture.environments.commands.shebang import HEAD_BYTES, words_of
 from gitprov.capture.environments.kind import Request
-from gitprov.capture.environments.launching import Command
-from gitprov.capture.environments.shebang import HEAD_BYTES, words_of
 
 TIMEOUT_SECONDS = 20.0
 
@@ -28,22 +28,6 @@ _RACY_NS = 2_000_000_000  # coarser than the time stamps of any filesystem in us
 
 class ProgramError(Exception):
     """A program gave no answer; the message says why."""
-
-
-def find_program(name: str, *, cwd: Path, env: Mapping[str, str]) -> Path | None:
-    """Return the file that executing `name` would start, as an absolute path."""
-    if "/" in name:
-        places = [cwd / name]
-    else:
-        folders = env.get("PATH", os.defpath).split(os.pathsep)
-        places = [cwd / folder / name for folder in folders]
-    for place in places:
-        try:
-            if place.is_file() and os.access(place, os.X_OK):
-                return place
-        except (OSError, ValueError):  # ValueError: a null byte in the name
-            continue
-    return None
 
 
 def started_as(names: frozenset[str], request: Request) -> Command | None:
@@ -56,7 +40,7 @@ def started_as(names: frozenset[str], request: Request) -> Command | None:
         return None
     if _bare(command.argv[0]) in names:
         return command
-    script = find_program(command.argv[0], cwd=command.cwd, env=command.env)
+    script = command.program(command.argv[0])
     if script is None:
         return None
     try:

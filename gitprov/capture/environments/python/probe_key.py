@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gitprov.capture.environments.interpreter import Interpreter
-from gitprov.capture.environments.shebang import is_python
+from gitprov.capture.environments.commands.interpreter import Interpreter
+from gitprov.capture.environments.commands.shebang import is_python
 
 _VERSION = 3  # raise it when the probe or the listing changes: older answers are then ignored
 _VARIABLES = (

@@ -5,21 +5,17 @@ the command that they start. The interpreter keeps the path that it is called by
 in a virtual environment is what makes it that environment's.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from gitprov.capture.environments.environment_managers import MANAGERS
-from gitprov.capture.environments.launching import Command
-from gitprov.capture.environments.shebang import HEAD_BYTES, is_python, python_of
-from gitprov.capture.environments.wrappers import WRAPPERS
+from gitprov.capture.environments.commands.chain import chain, innermost
+from gitprov.capture.environments.commands.launching import Command
+from gitprov.capture.environments.commands.shebang import HEAD_BYTES, is_python, python_of
 
 _OPTIONS_OF_PATH = "EISs"  # change where modules are looked for
 _OPTIONS_WITH_VALUE = "WX"
 _OPTIONS_BEFORE_CODE = "cm"
-_LAUNCHERS = {**WRAPPERS, **MANAGERS}
-_MAX_LAUNCHERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +39,13 @@ def find_interpreter(
     argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]
 ) -> Interpreter | None:
     """Return the interpreter of the command; else the python on PATH; None if there is none."""
-    command = _innermost(Command(argv=tuple(argv), cwd=cwd, env=env))
-    program = _program(command.argv[0], command) if command.argv else None
+    command = innermost(Command(argv=tuple(argv), cwd=cwd, env=env))
+    program = command.program(command.argv[0]) if command.argv else None
     words: list[str] = []
     if program is not None:
         arguments = command.argv[1:]
         words = [str(program), *arguments] if is_python(program.name) else _script_words(program)
-    if words and (path := _program(words[0], command)):
+    if words and (path := command.program(words[0])):
         return Interpreter(
             path=path,
             options=_options(words[1:]),
@@ -64,7 +60,7 @@ def find_interpreter(
     else:
         reason = "the command was not found"
     for name in ("python3", "python"):
-        if path := _program(name, command):
+        if path := command.program(name):
             doubt = f"{reason}; the packages are those of the {name} on PATH"
             return Interpreter(
                 path=path,
@@ -80,47 +76,11 @@ def pythons_of_launchers(
     argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]
 ) -> Iterator[Path]:
     """Yield the interpreters under which programs run that only start the command, as Poetry's."""
-    for command in _chain(Command(argv=tuple(argv), cwd=cwd, env=env))[:-1]:
-        program = _program(command.argv[0], command)
+    for command in chain(Command(argv=tuple(argv), cwd=cwd, env=env))[:-1]:
+        program = command.program(command.argv[0])
         words = _script_words(program) if program else []
-        if words and (path := _program(words[0], command)):
+        if words and (path := command.program(words[0])):
             yield path
-
-
-def _innermost(command: Command) -> Command:
-    """Return the command that is started in the end."""
-    return _chain(command)[-1]
-
-
-def _chain(command: Command) -> list[Command]:
-    """Return a command, what that starts, what this starts, and so on."""
-    chain = [command]
-    for _ in range(_MAX_LAUNCHERS):
-        launcher = _LAUNCHERS.get(PurePath(command.argv[0]).name) if command.argv else None
-        if launcher is None or _program(command.argv[0], command) is None:
-            break
-        inner = launcher(command)
-        if inner is None:
-            break
-        command = inner
-        chain.append(command)
-    return chain
-
-
-def _program(name: str, command: Command) -> Path | None:
-    """Return the file that executing `name` would start, as an absolute path."""
-    if "/" in name:
-        places = [command.cwd / name]
-    else:
-        folders = command.env.get("PATH", os.defpath).split(os.pathsep)
-        places = [command.cwd / folder / name for folder in folders]
-    for place in places:
-        try:
-            if place.is_file() and os.access(place, os.X_OK):
-                return place
-        except (OSError, ValueError):  # ValueError: a null byte in the name
-            continue
-    return None
 
 
 def _script_words(program: Path) -> list[str]:

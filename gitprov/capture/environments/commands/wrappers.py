@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gitprov.capture.environments.launching import Command, Launcher, options_before
+from gitprov.capture.environments.commands.launching import Command, Launcher, options_before
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Which program a command starts in the end, found without starting anything."""
