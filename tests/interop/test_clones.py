@@ -17,7 +17,7 @@ from tests.support.runs import ledger_tips, record, run_ids, runs, use_shard
 from tests.support.servers import bare_repository
 
 COMMITS = 12
-BYTES = 20_000
+BYTES = 100_000
 
 
 class Hub(NamedTuple):

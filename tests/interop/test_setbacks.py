@@ -6,7 +6,7 @@ import pytest
 
 from gitprov.errors import RemoteFailed
 from tests.support.repositories import Clone
-from tests.support.runs import ledger_tips, record, run_ids
+from tests.support.runs import ledger_tips, record, run_ids, use_shard
 from tests.support.servers import bare_repository
 
 
@@ -51,9 +51,12 @@ def test_ref_that_was_deleted_is_put_back(clone: Clone) -> None:
     assert run_ids(clone.store()) == ids
 
 
-def test_mirror_fetch_over_everything(clone: Clone, hub: Clone, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chain", ["another", "the same"])
+def test_mirror_fetch_over_everything(clone: Clone, hub: Clone, tmp_path: Path, chain: str) -> None:
     other = Clone.of(str(hub.path), tmp_path / "other")
     other.prov("init")
+    own = ledger_ref(clone).rpartition("/")[2]
+    use_shard(other.store(), own if chain == "the same" else f"{int(own, 16) ^ 1:02x}")
     other.run("true")
     other.prov("push")
     ids = run_ids(clone.store())
@@ -62,6 +65,8 @@ def test_mirror_fetch_over_everything(clone: Clone, hub: Clone, tmp_path: Path) 
     # Without the refmap, git moves what it has just pruned, and fails, in one of sixteen chains.
     clone.git("fetch", "--quiet", "--prune", "--refmap=", "origin", "+refs/*:refs/*")
     clone.prov("log")
+    if chain == "the same":  # ours was put back by the one, theirs is joined by the next
+        clone.prov("log")
     assert set(run_ids(clone.store())) == {*ids, *run_ids(other.store())}
     assert "overwritten" not in clone.git("for-each-ref", "refs/prov-remote")
     assert clone.prov_call("verify").returncode == 0

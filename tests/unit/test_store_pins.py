@@ -153,7 +153,7 @@ def test_start_that_fails_leaves_none(
         assert pinned(clone) == [head(clone)]
         raise fault
 
-    monkeypatch.setattr(active, "capture_environment", fail)
+    monkeypatch.setattr(active, "environment_of", fail)
     with pytest.raises(type(fault)):
         ActiveRun.start(store, Request(argv=["true"]), clone.path)
     assert pinned(clone) == []
