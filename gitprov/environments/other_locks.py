@@ -34,7 +34,11 @@ def other_locks(locks: Mapping[str, bytes]) -> tuple[OtherLock, ...]:
 
 
 def write_locks(locks: Mapping[str, bytes], folder: Path) -> None:
-    """Write the lock files of other tools below a folder, byte for byte."""
+    """Write the lock files of other tools below a new folder, byte for byte.
+
+    Raises FileExistsError where something has this name: it may be a link that a package brought.
+    """
+    folder.mkdir()
     for path, data in locks.items():
         if _is_safe(path) and PurePosixPath(path).name in _COMMANDS.keys() | _BESIDE:
             file = folder / path

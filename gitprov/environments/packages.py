@@ -47,6 +47,8 @@ def _details(before: Package, after: Package) -> Iterator[str]:
     """Yield what differs besides the version."""
     if before.editable != after.editable:
         yield "editable now" if after.editable else "no longer editable"
+    elif before.editable:  # where it lies is not what it is; its state is compared by itself
+        return
     contents = before.content_sha256, after.content_sha256
     is_known = None not in contents
     if is_known and contents[0] != contents[1] and before.version == after.version:

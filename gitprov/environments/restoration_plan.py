@@ -28,6 +28,7 @@ from gitprov.environments.tools import Sources
 from gitprov.errors import SourceMissing
 from gitprov.exchange.environments.pins import Pin
 from gitprov.model.environment import CondaPackage, Editable, Environment, Interpreter
+from gitprov.model.wording import plural
 
 How = Literal["locked", "pinned", "archive", "file", "vcs", "source"]
 Maker = Literal["venv", "uv", "conda"]
@@ -97,12 +98,15 @@ class _LeftError(Exception):
 
 def make_plan(
     environment: Environment, pins: Sequence[Pin], *,
-    project_of: ProjectOf, sources: Sources, allow_builds: bool,
+    project_of: ProjectOf, sources: Sources, allow_builds: bool, refused: Sequence[str] = (),
 ) -> Plan:  # fmt: skip
-    """Return what is to be done; `pins` are those of the environment's own Python."""
+    """Return what is to be done; `pins` are those of the environment's own Python.
+
+    `refused` says in words which of its packages have none, and why.
+    """
     maker = _maker(environment)
     python = environment.python
-    notes = _notes(environment)
+    notes = [*_notes(environment), *(f"not restored: {words}" for words in refused)]
     if maker == "conda" and python is not None and python.interpreter.kind != "conda":
         version = python.interpreter.version
         notes.append(f"the conda environment had no Python; {version} stood elsewhere on PATH")
@@ -326,6 +330,9 @@ def _host_of(url: str | None) -> str:
 
 def _notes(environment: Environment) -> list[str]:
     notes = []
+    if environment.conda is not None and _maker(environment) != "conda":
+        count = plural(len(environment.conda.packages), "package")
+        notes.append(f"a conda environment was active besides, with {count}: it is not restored")
     if environment.others:
         notes.append(
             "the run started other Pythons, too, which are not restored: "

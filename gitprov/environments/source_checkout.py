@@ -15,7 +15,9 @@ from gitprov.store.repository import Repository
 def check_out(repository: Repository, origin: Origin, folder: Path) -> None:
     """Make `folder`, with what `origin` has. Raises GitFailed, UnsafeTree."""
     made = Repository(folder / ".git", folder / ".git", folder)
-    made.git_dir.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir()  # new: a package may have brought a link of this name
+    made.git_dir.mkdir()
     # Without the work tree, whose path would go into the configuration.
     git = Git(made.git_dir)
     git.run("init", "--quiet", "--template=", "--object-format=sha1")

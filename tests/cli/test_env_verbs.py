@@ -1,6 +1,7 @@
 """`git prov env`: two real environments of one repository, shown, compared, followed, checked."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -311,7 +312,37 @@ class TestCheck:
         clone.run(str(tmp_path / "python"), "-c", "")
         (tmp_path / "python").unlink()
         done = clone.prov_call("env", "check")
-        assert "the packages are those of the python3 on PATH" in done.stdout
+        assert done.returncode == INPUT
+        assert "which the run has started, is not here" in done.stderr
+        real = os.path.realpath(sys.executable)
+        assert clone.prov_call("env", "check", "--python", real).returncode == 0
+        for wrong in (str(tmp_path / "none"), str(tmp_path), "/bin/true"):
+            done = clone.prov_call("env", "check", "--python", wrong)
+            assert done.returncode == INPUT, wrong
+            assert "Python" in done.stderr or "is no program" in done.stderr
+
+    def test_an_interpreter_of_strangers_is_not_started(self, tmp_path: Path) -> None:
+        clone = Clone.make(tmp_path / "repo")
+        place = tmp_path / "open"
+        for folder in (place, clone.path / "inner"):
+            folder.mkdir()
+            (folder / "python").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+            (folder / "python").chmod(0o755)
+        place.chmod(0o777)
+        clone.git("init", "--quiet", "inner")
+        for argv, reason in (
+            ([f"{place}/python", "x.py"], "that others can write"),
+            (["inner/python", "x.py"], "is a file of the repository"),
+            (["env", "PYTHONPATH=evil", sys.executable, "x.py"], "sets PYTHONPATH"),
+        ):
+            store = clone.store()
+            environment = {"packages.json": text("packages.1", {"packages": []})}
+            [run] = record(store, environment=environment, command={"argv": argv, "cwd": "."})
+            store.close()
+            done = clone.prov_call("env", "check", run)
+            assert done.returncode == INPUT, done.stdout + done.stderr
+            assert reason in done.stderr
+        assert not (tmp_path / "started").exists()
 
     def test_a_program_of_the_repository_is_not_started(self, tmp_path: Path) -> None:
         """A record comes from strangers, and so does what it names."""

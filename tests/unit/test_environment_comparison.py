@@ -437,3 +437,17 @@ def everything() -> Environment:
         compared=("uv.lock",),
         disagreements=(Disagreement(lock="uv.lock", name="a", locked="1"),),
     )
+
+
+def test_where_an_editable_install_lies_is_not_what_it_is() -> None:
+    here, there = (
+        package(
+            "own",
+            editable=True,
+            content_sha256=digest,
+            origin=Origin(url=f"file:///{digest}/own", is_directory=True),
+        )
+        for digest in ("aa", "bb")
+    )
+    before, after = Environment(python=python(here)), Environment(python=python(there))
+    assert changes(before, after) == []

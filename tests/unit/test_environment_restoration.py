@@ -10,6 +10,7 @@ import pytest
 from gitprov.capture.origin import Origin
 from gitprov.environments import interpreters
 from gitprov.environments.interpreters import Found, find_python
+from gitprov.environments.other_locks import write_locks
 from gitprov.environments.restoration import Outcome, require_free, restore
 from gitprov.environments.restoration_plan import Left, Plan, Step
 from gitprov.environments.source_checkout import check_out
@@ -248,3 +249,12 @@ def test_an_interrupted_restore_leaves_nothing(tmp_path: Path) -> None:
             say=interrupted,
         )
     assert not folder.exists()
+
+
+def test_nothing_is_written_through_a_link_that_a_package_brought(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (tmp_path / "locks").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write_locks({"package-lock.json": b"{}"}, tmp_path / "locks")
+    assert not list(victim.iterdir())

@@ -404,3 +404,24 @@ def test_a_conda_environment_without_python() -> None:
     assert made.notes == ("the conda environment had no Python; 3.12.4 stood elsewhere on PATH",)
     again = environment(package("other"), conda=recorded.conda)
     assert compare(recorded, again, python=False, conda=True).verdict == "identical"
+
+
+def test_what_is_left_out_is_said() -> None:
+    package = CondaPackage(name="zlib", version="1", build="0")
+    active = CondaEnvironment(prefix="/opt/env", packages=(package,))
+    python = PythonEnvironment(
+        interpreter=Interpreter(version="3.11.7", implementation="cpython", kind="venv")
+    )
+    made = make_plan(
+        Environment(python=python, conda=active),
+        (),
+        project_of=lambda path, _: path,
+        sources=Sources(),
+        allow_builds=False,
+        refused=("odd 1 has a URL of an unknown form",),
+    )
+    assert made.conda == ()
+    assert made.notes == (
+        "a conda environment was active besides, with 1 package: it is not restored",
+        "not restored: odd 1 has a URL of an unknown form",
+    )

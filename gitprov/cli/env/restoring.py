@@ -18,7 +18,7 @@ from gitprov.environments.restoration import restore as rebuild
 from gitprov.environments.restoration_plan import Plan, ProjectOf, make_plan
 from gitprov.environments.tools import Sources
 from gitprov.errors import RestoreFailed, SourceMissing
-from gitprov.exchange.environments.pins import pins
+from gitprov.exchange.environments.pins import sorted_out
 from gitprov.model.run import Run
 from gitprov.model.wording import printable
 from gitprov.store.repository import Repository
@@ -75,8 +75,9 @@ def restore(
 
     With the tool that made it, from the very files that its lock names, else by versions. What is
     to be done is shown and asked about first, as a run may be a stranger's: without a terminal,
-    --yes is needed. Nothing is executed but installers, unless builds are allowed. In the end, what
-    is there is captured and compared with the record: identical, same versions, or what differs.
+    --yes is needed. Nothing is built unless --allow-builds says so. In the end, the interpreter is
+    started, with what packages have it execute at its start, and what is there is compared with the
+    record: identical, same versions, or what differs.
 
     Only the folder changes, and the caches of the installers. Nothing is left of it where it cannot
     be made at all; a package that cannot be had is named, and costs no other.
@@ -92,12 +93,14 @@ def restore(
         repository = store.repository
         found, environment, _ = Environments(store).named(run)
         source = _source(repository, found)
+        pins, refused = sorted_out(environment)
         plan = make_plan(
             environment,
-            pins(environment) if environment.python else (),
+            pins,
             project_of=_project_of(source),
             sources=sources,
             allow_builds=allow_builds,
+            refused=refused,
         )
         try:
             interpreter = _interpreter(plan, python, repository)
