@@ -127,7 +127,7 @@ def _python(path: str, data: bytes) -> PythonEnvironment | None:
             installer=row.installer,
             record_sha256=row.record_sha256,
             content_sha256=row.content_sha256,
-            origin=None if row.direct_url is None else origin_of(row.direct_url, path),
+            origin=_origin(row.direct_url, path),
             editable=row.editable,
         )
         for row in document.packages
@@ -159,6 +159,16 @@ class _DirectUrl:
     archive_info: _Archive | None = None
     dir_info: Mapping[str, Any] | None = None
     subdirectory: str | None = None
+
+
+def _origin(direct_url: Mapping[str, Any] | None, where: str) -> Origin | None:
+    """Return where a package came from; None where that is not as PEP 610 has it."""
+    if direct_url is None:
+        return None
+    try:
+        return origin_of(direct_url, where)
+    except MalformedRecord:  # an installer's oddity, which must not hide all other packages
+        return None
 
 
 def origin_of(direct_url: Mapping[str, Any], where: str) -> Origin:

@@ -16,6 +16,7 @@ import pytest
 
 from gitprov.capture.environments import CapturedEnvironment, capture_environment
 from gitprov.capture.url_credentials import without_credentials
+from gitprov.codec.environment_files import read_environment
 
 BACKEND = """
 import os, zipfile
@@ -532,3 +533,24 @@ def test_a_cache_that_cannot_be_written_is_no_error(world: World) -> None:
     world.grow_old()
     world.cache.write_text("a file where the folder should be")
     assert set(world.packages()) == {"thing"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"url": "file://[x/y", "dir_info": {"editable": True}},
+        {"url": "https://index.example/a", "vcs_info": {}},
+        {"url": "https://index.example/a", "archive_info": {"hash": 5}},
+        {"url": "https://index.example/a", "dir_info": []},
+    ],
+)
+def test_an_odd_origin_hides_nothing_else(world: World, said: dict[str, Any]) -> None:
+    for name in ("odd", "plain"):
+        folder = world.site / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (world.site / "odd-1.0.dist-info" / "direct_url.json").write_text(json.dumps(said))
+    captured = world.capture()
+    found = read_environment(captured.files, captured.locks)
+    assert found.python is not None
+    assert {"odd", "plain"} <= {package.name for package in found.python.packages}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,19 @@ def test_versions_of_conda() -> None:
     assert not same_conda("1.0", "1.0.0")
     assert same_conda("3.11.*", "3.11.7")
     assert not same_conda("3.1.*", "3.11.7")
+
+
+@pytest.mark.parametrize("revision", ["1111111", "20240115", "v1.0"])
+def test_what_is_no_whole_commit_states_nothing(revision: str) -> None:
+    vcs = {"vcs": "git", "commit_id": HERE}
+    row = {"name": "a", "version": "1", "direct_url": {"url": "https://h/a", "vcs_info": vcs}}
+    lines = f"a @ git+https://h/a@{revision}\nb==1\n"
+    found = outcome(packages_json=packages(row, "b 1"), requirements_txt=lines)
+    assert b'"disagreements": []' in found.files["agreement.json"]
+
+
+def test_of_a_guess_nothing_is_said() -> None:
+    found = {"packages.json": packages("a 1"), "requirements.txt": b"a==2\n"}
+    request = Request(argv=[], cwd=Path("/"), top=None, env={}, cache=None, found=found)
+    assert capture(request).files
+    assert capture(replace(request, is_guess=True)) == Findings()

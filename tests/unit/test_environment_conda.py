@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -144,6 +145,19 @@ def test_the_environment_is_that_of_the_interpreter_else_the_activated_one(world
     for nowhere in ("/nowhere", str(world.folder), "a\0b"):
         assert world.capture("tool", env=active | {"CONDA_PREFIX": nowhere}) == Findings()
     assert world.capture("tool", env={"PATH": "/nowhere"}) == Findings()
+
+
+def test_an_active_environment_is_not_that_of_a_python_from_elsewhere(
+    world: World, tmp_path: Path
+) -> None:
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    # As `python -m venv` of a conda environment's Python makes it.
+    (venv / "bin" / "python").symlink_to(world.prefix / "bin" / "python")
+    (venv / "pyvenv.cfg").write_text("home = x\n")
+    active = {"PATH": "/usr/bin:/bin", "CONDA_PREFIX": str(world.prefix)}
+    for python in (str(venv / "bin" / "python"), sys.executable):
+        assert world.capture(python, "train.py", env=active) == Findings()
 
 
 def test_equal_environments_are_equal_bytes(world: World) -> None:

@@ -5,6 +5,7 @@ Equal environments give equal bytes, so that git stores them once. A new kind is
 and later ones may build on the files of those before.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,7 +88,9 @@ def capture_environment(
     findings: dict[str, Findings] = dict(given or {})
     for name, kind in KINDS.items():
         if name not in findings:
-            findings[name] = _ask(name, kind, replace(request, found=dict(files)))
+            is_guess = python_packages.INTERPRETER_FIELD in missing
+            now = replace(request, found=dict(files), is_guess=is_guess)
+            findings[name] = _ask(name, kind, now)
         found = findings[name]
         missing |= found.missing
         python = python or found.python
@@ -116,6 +119,12 @@ def _ask(name: str, kind: Kind, request: Request) -> Findings:
         return kind(request)
     except OSError as error:
         return Findings(missing={f"environment.{name}": f"not readable: {error}"})
+    except Exception as error:
+        # Files of strangers are read here; no run is lost for what they make a kind do.
+        if os.environ.get("GITPROV_DEBUG") == "1":
+            raise
+        fault = f"a fault in gitprov, please report it: {type(error).__name__}: {error}"
+        return Findings(missing={f"environment.{name}": fault})
 
 
 def _clashes(path: str, files: Mapping[str, bytes]) -> bool:

@@ -18,7 +18,12 @@ _OUR_OWN = ("conda-explicit.txt",)
 
 
 def capture(request: Request, /) -> Findings:
-    """Return agreement.json; nothing where there is no lock, or nothing to compare one with."""
+    """Return agreement.json; nothing where there is no lock, or nothing to compare one with.
+
+    Nor where it is a guess which Python the command uses: a false alarm is worse than none.
+    """
+    if request.is_guess:
+        return Findings()
     locks = {
         path: data
         for path, data in request.found.items()

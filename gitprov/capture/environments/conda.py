@@ -94,12 +94,18 @@ def describe(prefix: Path, names: Sequence[str]) -> Findings:
 
 
 def _prefix(request: Request) -> Path | None:
-    """Return the folder of the environment: that of the interpreter, else the activated one."""
+    """Return the folder of the environment: the interpreter's; the activated one without Python.
+
+    What is activated around a Python from elsewhere, as conda's base often is, is not what it uses.
+    """
     interpreter = find_interpreter(request.argv, cwd=request.cwd, env=request.env)
-    places = [interpreter.path.resolve().parent.parent] if interpreter else []
+    is_python = interpreter is not None and interpreter.of_python
+    places = []
+    if interpreter and not (interpreter.path.parent.parent / "pyvenv.cfg").exists():
+        places.append(interpreter.path.resolve().parent.parent)
     # What stands between, as conda run, may have activated another.
     env = (interpreter and interpreter.env) or request.env
-    if active := env.get("CONDA_PREFIX"):
+    if (active := env.get("CONDA_PREFIX")) and not is_python:
         places.append(request.cwd / active)
     for place in places:
         try:

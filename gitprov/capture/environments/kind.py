@@ -20,7 +20,7 @@ class Request:
 
     `cwd` and `top` are absolute and without symbolic links; `top` is None outside a work tree.
     `system_packages` says whether those are wanted, `found` holds the files of the kinds that stand
-    before this one in the table.
+    before this one in the table; `is_guess`: the Python among them may not be the command's.
     """
 
     argv: Sequence[str]
@@ -30,6 +30,7 @@ class Request:
     cache: Path | None
     system_packages: bool = False
     found: Mapping[str, bytes] = field(default_factory=dict)
+    is_guess: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from urllib.parse import parse_qs
 from gitprov.capture.environments.locks.reading import hashes_of, url_of
 from gitprov.model.environment import Origin
 
-_COMMIT = re.compile("[0-9a-fA-F]{7,64}")
+# Whole ids: what is shorter may be a tag, and cannot be compared.
+_COMMIT = re.compile("[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
 _SYSTEMS = ("git", "hg", "svn", "bzr")
 
 
