@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from gitprov.capture import environments
 from gitprov.capture.environments import CapturedEnvironment, capture_environment
+from gitprov.capture.environments.kind import Findings, Request
 from gitprov.capture.url_credentials import without_credentials
 from gitprov.codec.environment_files import read_environment
 
@@ -554,3 +556,15 @@ def test_an_odd_origin_hides_nothing_else(world: World, said: dict[str, Any]) ->
     found = read_environment(captured.files, captured.locks)
     assert found.python is not None
     assert {"odd", "plain"} <= {package.name for package in found.python.packages}
+
+
+def test_no_run_is_lost_for_what_a_kind_meets(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Request) -> Findings:
+        return json.loads("[" * 100_000)
+
+    monkeypatch.setitem(environments.KINDS, "machine", broken)  # type: ignore[misc]
+    captured = world.capture()
+    assert "packages.json" in captured.files
+    assert "RecursionError" in captured.missing["environment.machine"]

@@ -212,3 +212,17 @@ def test_a_julia_that_hangs_is_given_up(world: World, monkeypatch: pytest.Monkey
     began = time.monotonic()
     assert "environment.julia.version" in world.capture().missing
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a = " + "[" * 3000, ".".join("a" * 60_000) + " = 1", "\0"],
+    ids=["nested", "long key", "no text"],
+)
+def test_a_manifest_of_a_stranger_takes_no_time(world: World, text: str) -> None:
+    world.lay_out(project__Manifest=text)
+    began = time.monotonic()
+    found = world.capture("julia", "--project", "x.jl")
+    assert time.monotonic() - began < 10
+    assert said(found).packages == ()
+    assert "Manifest.toml cannot be read" in found.missing["environment.julia.packages"]

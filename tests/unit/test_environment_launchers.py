@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import shlex
+import time
 import venv
 from pathlib import Path
 
@@ -317,3 +318,16 @@ def test_hostile_project_files(world: World, text: str) -> None:
 def test_launchers_without_end(world: World) -> None:
     assert world.find("nice " * 50 + "python x.py").doubt is not None
     assert os.access(world.folder / "bin/nice", os.X_OK)
+
+
+def test_a_project_file_of_a_stranger_holds_nothing_up(world: World) -> None:
+    project = world.project / "pyproject.toml"
+    project.unlink()
+    os.mkfifo(project)
+    began = time.monotonic()
+    env = {"POETRY_VIRTUALENVS_IN_PROJECT": "false"}
+    world.find("poetry run python x.py", **env)
+    project.unlink()
+    project.write_text(".".join("a" * 60_000) + " = 1")
+    world.find("poetry run python x.py", **env)
+    assert time.monotonic() - began < 10

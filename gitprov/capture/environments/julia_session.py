@@ -142,9 +142,9 @@ def _manifest(project: Path, version: str | None) -> Path:
 
 def _document(manifest: Path) -> Mapping[str, Any]:
     # Late: most commands are not Julia's.
-    import tomllib  # noqa: PLC0415
+    from gitprov.capture.environments.strangers_toml import parsed  # noqa: PLC0415
 
-    return tomllib.loads(read_plain(manifest, _MAX_BYTES).decode())
+    return parsed(read_plain(manifest, _MAX_BYTES).decode())
 
 
 def _packages(document: Mapping[str, Any]) -> list[dict[str, str]]:

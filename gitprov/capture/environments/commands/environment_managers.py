@@ -21,6 +21,7 @@ from gitprov.capture.environments.commands.launching import (
     is_on,
     options_before,
 )
+from gitprov.capture.environments.plain_files import text_or_nothing
 from gitprov.capture.environments.python.distributions import normalised
 
 _UV = (
@@ -173,11 +174,11 @@ def _active(env: Mapping[str, str]) -> Path | None:
 
 def _toml(file: Path) -> Mapping[str, Any]:
     # Late: only who uses such a tool needs it.
-    import tomllib  # noqa: PLC0415
+    from gitprov.capture.environments.strangers_toml import parsed  # noqa: PLC0415
 
     try:
-        return tomllib.loads(file.read_text("utf-8", "replace"))
-    except (OSError, ValueError, RecursionError):
+        return parsed(text_or_nothing(file))
+    except ValueError:
         return {}
 
 

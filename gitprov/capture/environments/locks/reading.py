@@ -6,13 +6,13 @@ that says what each may look like; what does not counts as absent.
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from gitprov.capture.environments.locks.lock import FileKind, LockedFile
 from gitprov.capture.environments.python.distributions import normalised
+from gitprov.capture.environments.strangers_toml import parsed
 from gitprov.errors import InputError
 from gitprov.model.wording import printable
 
@@ -25,10 +25,6 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,127}(?:\.\*)?")
 _HASH = re.compile(r"([a-z0-9_]{1,16})[:=]([0-9a-fA-F]{8,128})")
 _URL = re.compile(r"[!-~]{1,4096}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]{0,511}")
-# tomllib takes time with the square of the length of a dotted key, so long ones are refused.
-_PART = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
-_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_MAX_DEPTH}}}")
-
 _CONDA_SUFFIXES = (".conda", ".tar.bz2")
 _SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 
@@ -49,14 +45,10 @@ def decoded(path: str, data: bytes) -> str:
 def toml(path: str, data: bytes) -> dict[str, Any]:
     """Return what a TOML file says."""
     text = decoded(path, data)
-    if _LONG_KEY.search(text):
-        raise damaged(path, "is nested too deeply")
     try:
-        return tomllib.loads(text)
-    except RecursionError as error:
-        raise damaged(path, "is nested too deeply") from error
+        return parsed(text)
     except ValueError as error:
-        raise damaged(path, "is not TOML") from error
+        raise damaged(path, str(error)) from error
 
 
 def json_map(path: str, data: bytes) -> dict[str, Any]:
