@@ -256,3 +256,19 @@ def test_the_rest_of_a_call_without_its_process() -> None:
     assert (first.pid, first.name) == (22, "openat")
     with pytest.raises(NotUnderstood):
         said(") = 3</w/a>")
+
+
+@pytest.mark.parametrize(
+    ("begun", "rest"),
+    [
+        ("clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD", ", child_tidptr=0x7f) = 9"),
+        ("clone3({flags=CLONE_VM|CLONE_THREAD}", " => {parent_tid=[9]}, 88) = 9"),
+        ("vfork(", ")  = 9"),
+    ],
+)
+def test_the_rest_of_a_new_process_without_its_maker(begun: str, rest: str) -> None:
+    [made, other] = said(f"7 {begun} <unfinished ...>", rest, '9 chdir("/w") = 0')
+    assert isinstance(made, Call)
+    assert (made.pid, made.process) == (7, 9)
+    assert isinstance(other, Call)
+    assert other.pid == 9

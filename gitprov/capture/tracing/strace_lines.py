@@ -56,6 +56,8 @@ _PATTERNS = {
 CALLS = tuple(name.decode() for name in _PATTERNS)
 _LINE = re.compile(rb"(\d+) +(.*)", re.DOTALL)
 _UNFINISHED = b" <unfinished ...>"
+# How the rest of a call begins: that of clone with an id's place, that of clone3 with what it made.
+_RESTS = (b")", b", ", b" => ")
 _RESUMED = re.compile(rb"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
 _ENDED = re.compile(rb"\+\+\+ (?:exited with|killed by) ")
 _SUPERSEDED = re.compile(rb"\+\+\+ superseded by execve in pid (\d+) \+\+\+")
@@ -125,7 +127,7 @@ class Joined:
 
     def _rest(self, line: bytes) -> Call | Ended | None:
         """Take the end of a call that strace has begun right before, and says without a process."""
-        if self._last not in self._begun or not line.startswith(b")"):
+        if self._last not in self._begun or not line.startswith(_RESTS):
             raise NotUnderstood(repr(line))
         return parsed(self._last[0], self._begun.pop(self._last) + line)
 
